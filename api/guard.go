@@ -1,0 +1,161 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/throng-gg/throng"
+)
+
+// guard lets a call through when its token, its caller's limits and its body
+// are as its route wants them, in this order, so that a stranger costs a check.
+func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		if rt.time > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, rt.time)
+			defer cancel()
+		}
+		caller := Caller{}
+		if len(rt.roles) > 0 {
+			var err error
+			if caller, err = a.authenticate(r, rt); err != nil {
+				a.refuse(w, r, "token", err)
+				return
+			}
+			ctx = context.WithValue(withCaller(ctx, caller), remoteKey{}, host(r.RemoteAddr))
+		}
+		leave, err := a.admit(rt, caller, r.RemoteAddr)
+		if err != nil {
+			a.refuse(w, r, "limit", err)
+			return
+		}
+		defer leave()
+		r = r.WithContext(ctx)
+		if err := a.body(w, r, rt); err != nil {
+			a.refuse(w, r, "body", err)
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, reason string, err error) {
+	a.metrics.refused.WithLabelValues(reason).Inc()
+	a.fail(w, r, err)
+}
+
+// admit takes a token from the caller's bucket and a place among the running
+// calls; leave gives the place back.
+func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err error) {
+	var limit Rate
+	running := a.accounts
+	key := bucketKey{class: rt.class, who: string(caller.Player)}
+	switch {
+	case rt.class == classService:
+		return func() {}, nil
+	case rt.class == classReplica:
+		if !a.replicas.enter() {
+			return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls of replicas are running already", a.replicas.most)
+		}
+		return a.replicas.leave, nil
+	case rt.class == classDev:
+		key.who, limit = host(remote), a.limits.DevToken
+	case rt.class == classSocket:
+		key.who, limit, running = host(remote), a.limits.Socket, a.sockets.gate
+	case caller.Role == RoleServer || caller.Role == RoleNode:
+		key = bucketKey{class: classMachine, who: string(caller.Server) + string(caller.Node)}
+		limit, running = a.limits.Machine, a.machines
+	case caller.Role == RoleRegion:
+		key = bucketKey{class: classMachine, who: "region " + string(caller.Region)}
+		limit, running = a.limits.Machine, a.machines
+	case caller.Key != "":
+		key, limit = bucketKey{class: classKey, who: string(caller.Key)}, a.limits.Calls
+		if caller.KeyRate > 0 {
+			limit = Rate{caller.KeyRate, max(1, int(2*caller.KeyRate))}
+		}
+	case rt.class == classJoin:
+		limit = a.limits.Joins
+	default:
+		limit = a.limits.Calls
+	}
+	if rt.class == classControl {
+		running = a.controls
+	}
+	if err := a.buckets.take(key, limit, time.Now()); err != nil {
+		return nil, err
+	}
+	if !running.enter() {
+		return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls are running already", running.most)
+	}
+	return running.leave, nil
+}
+
+func host(remote string) string {
+	if h, _, err := net.SplitHostPort(remote); err == nil {
+		return h
+	}
+	return remote
+}
+
+// body checks the body's type and bounds its size. A JSON body is read here, so
+// that a slow sender holds nothing else.
+func (a *API) body(w http.ResponseWriter, r *http.Request, rt route) error {
+	control := http.NewResponseController(w)
+	if rt.time > 0 {
+		_ = control.SetWriteDeadline(time.Now().Add(rt.time + a.bodyTime))
+	}
+	if rt.media == "" {
+		return nil
+	}
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != rt.media {
+		return withStatus(http.StatusUnsupportedMediaType,
+			throng.AtField(throng.Invalid, "Content-Type", "is not %s", rt.media))
+	}
+	if r.ContentLength > rt.size {
+		return tooLarge(rt.size)
+	}
+	limited := http.MaxBytesReader(w, r.Body, rt.size)
+	if rt.media != mediaJSON {
+		_ = control.SetReadDeadline(time.Now().Add(rt.time))
+		r.Body = limited
+		return nil
+	}
+	body, err := io.ReadAll(limited)
+	if err != nil {
+		return readError(err)
+	}
+	// A deadline that passes later would end a waiting call.
+	_ = control.SetReadDeadline(time.Time{})
+	if rt.strict != nil {
+		if err := decodeStrict(body, rt.strict()); err != nil {
+			return err
+		}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+func readError(err error) error {
+	var over *http.MaxBytesError
+	var slow net.Error
+	switch {
+	case errors.As(err, &over):
+		return tooLarge(over.Limit)
+	case errors.As(err, &slow) && slow.Timeout():
+		return withStatus(http.StatusRequestTimeout, throng.Errorf(throng.Invalid, "the body took too long"))
+	}
+	return throng.Errorf(throng.Invalid, "the body broke off")
+}
+
+func tooLarge(limit int64) error {
+	return withStatus(http.StatusRequestEntityTooLarge,
+		throng.Errorf(throng.Invalid, "the body is larger than %d bytes", limit))
+}

@@ -1,0 +1,224 @@
+package api
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/throng-gg/throng"
+)
+
+// Authenticator says who brings a token.
+type Authenticator interface {
+	// Known returns who was found to bring this token before, at the cost of a
+	// hash; ok is false for all others.
+	Known(token string) (c throng.Caller, ok bool)
+	// Authenticate verifies a token or an API key. Denied: nobody's; the words
+	// are for the caller. Unavailable: it cannot be said now.
+	Authenticate(ctx context.Context, token string) (throng.Caller, error)
+}
+
+// DevTokens makes access tokens for whoever asks.
+type DevTokens interface {
+	PlayerToken(p throng.PlayerID, role throng.Role, ttl time.Duration) (string, error)
+}
+
+// KeyBook keeps creators' API keys.
+type KeyBook interface {
+	// Create makes a key, with what want says of it, and returns its text, which
+	// is kept nowhere. Full: the owner has too many.
+	Create(ctx context.Context, want throng.APIKey) (string, throng.APIKey, error)
+	// List returns an owner's keys, by ID; everybody's for an empty owner.
+	List(ctx context.Context, owner throng.PlayerID) ([]throng.APIKey, error)
+	// Revoke takes an owner's key away, for an empty owner whosever it is.
+	// NotFound: there is none.
+	Revoke(ctx context.Context, owner throng.PlayerID, id throng.KeyID) error
+}
+
+// Matchmaker places tickets.
+type Matchmaker interface {
+	// Place works on the ticket for up to wait, and on after that. Repeated: it
+	// attaches to the same work and gets the same answer.
+	Place(ctx context.Context, t throng.Ticket, wait time.Duration) (throng.Placement, error)
+	// Lookup waits up to wait for a ticket that was placed before. line is what
+	// its last placement had; empty: nothing.
+	Lookup(ctx context.Context, k throng.TicketKey, line string, wait time.Duration) (throng.Placement, error)
+	// Waiting returns whom a ticket seats that is not answered yet, the caller
+	// first; nil: it is not known here.
+	Waiting(k throng.TicketKey) []throng.PlayerID
+	// Leave takes a ticket out of the line that nobody works on yet. False: it
+	// is not there.
+	Leave(k throng.TicketKey) bool
+}
+
+// Registry is what game servers and browsers need of the session registry.
+type Registry interface {
+	Heartbeat(ctx context.Context, h throng.Heartbeat) (throng.HeartbeatAnswer, error)
+	Report(ctx context.Context, r throng.Report) (throng.HeartbeatAnswer, error)
+	Confirm(ctx context.Context, h throng.Heartbeat, c throng.RosterChange) error
+	// EndBy ends a session as its own server says.
+	EndBy(ctx context.Context, h throng.Heartbeat, e throng.Ending) error
+	// Retire ends a session as its own server asks, if nobody is in it or on the
+	// way to it. Conflict: somebody is.
+	Retire(ctx context.Context, h throng.Heartbeat, reason string) error
+}
+
+// Handoffs moves players of one session to another.
+type Handoffs interface {
+	// Handoff finds seats elsewhere for players of the session that beat's
+	// server speaks for, all or none, for up to wait, and goes on after that.
+	// Repeated: the same answer. Denied: one does not sit there.
+	Handoff(ctx context.Context, beat throng.Heartbeat, h throng.Handoff, wait time.Duration) (throng.Placement, error)
+}
+
+// Origins knows where players come from who were handed off.
+type Origins interface {
+	// Origin returns it of a party in the session. NotFound: it came by itself.
+	Origin(ctx context.Context, s throng.SessionID, k throng.TicketKey) (throng.Origin, error)
+}
+
+// Directory answers who and what is where.
+type Directory interface {
+	Session(ctx context.Context, s throng.SessionID) (throng.Session, error)
+	// Sessions lists sessions that have not ended, by ID, after the given one.
+	// Place empty: of all places.
+	Sessions(ctx context.Context, place throng.PlaceID, after throng.SessionID, limit int) ([]throng.Session, error)
+	Presence(ctx context.Context, p throng.PlayerID) (throng.Presence, error)
+	// Drain takes no more players into a session and lets it end when empty, or
+	// after within though it is not; zero: never.
+	Drain(ctx context.Context, s throng.SessionID, reason string, within time.Duration) error
+	End(ctx context.Context, s throng.SessionID, reason string) error
+}
+
+// Places is what creators publish.
+type Places interface {
+	// Publish checks an upload (a gzipped tar), stores it and makes it live.
+	// Invalid errors name the file and the line. id is the place that the
+	// manifest must name. Denied: the place belongs to others.
+	Publish(ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader) (throng.Release, error)
+	// Release returns what is live of a place.
+	Release(ctx context.Context, id throng.PlaceID) (throng.Release, error)
+	// Releases lists what is live of all places, by ID, after the given one.
+	Releases(ctx context.Context, after throng.PlaceID, limit int) ([]throng.Release, error)
+	// Package opens a package's canonical bytes and tells their length.
+	Package(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, int64, error)
+}
+
+// Owners says whose a place is. NotFound: there is no such place, or it is not
+// the editor's.
+type Owners interface {
+	Owners(ctx context.Context, by throng.Editor, id throng.PlaceID) ([]throng.PlayerID, error)
+	// AddOwner lets another account own it as well. Full: it has as many as can be.
+	AddOwner(ctx context.Context, by throng.Editor, id throng.PlaceID, p throng.PlayerID) ([]throng.PlayerID, error)
+	// RemoveOwner takes one away. Conflict: it is the last one.
+	RemoveOwner(ctx context.Context, by throng.Editor, id throng.PlaceID, p throng.PlayerID) ([]throng.PlayerID, error)
+}
+
+// Fleet takes the control connections of game servers and nodes.
+type Fleet interface {
+	// Attach registers a server's connection. detach is called when it is lost.
+	Attach(hello throng.Hello, link Link) (detach func(), err error)
+}
+
+// Link is what a control connection can carry to a game server.
+type Link interface {
+	Handover(ctx context.Context, h throng.Handover) error
+	Order(s throng.SessionID, o throng.Order) error
+	Stop(reason string) error
+}
+
+// Parties keeps players who move together. NotFound: there is no such party, or
+// the one who asks is not in it.
+type Parties interface {
+	// Make makes a party that the player leads, or returns the one he is alone in.
+	Make(ctx context.Context, leader throng.PlayerID) (throng.Party, error)
+	// Watch returns a party once its revision is not the given one any more, at
+	// the latest when wait is over.
+	Watch(ctx context.Context, id throng.PartyID, viewer throng.PlayerID, revision uint64, wait time.Duration) (throng.Party, error)
+	// Join lets a player in. NotFound: no such party, or a wrong invite.
+	Join(ctx context.Context, id throng.PartyID, player throng.PlayerID, invite string) (throng.Party, error)
+	// Remove takes a player out. Denied: it is another one, and by does not lead.
+	Remove(ctx context.Context, id throng.PartyID, by, player throng.PlayerID) error
+	// Invite makes a new invite. Denied: the player does not lead.
+	Invite(ctx context.Context, id throng.PartyID, leader throng.PlayerID) (throng.Party, error)
+}
+
+// Companions says who may be brought along.
+type Companions interface {
+	// Start makes a ticket the party's newest and returns whom it seats, the
+	// leader first; the same ones when it is repeated. Denied: its caller does
+	// not lead.
+	Start(ctx context.Context, id throng.PartyID, k throng.TicketKey) ([]throng.PlayerID, error)
+	// Together says whether all these players are in the caller's party.
+	Together(ctx context.Context, caller throng.PlayerID, players []throng.PlayerID) (bool, error)
+}
+
+// Friends keeps players' lists of friends.
+type Friends interface {
+	// SetFriends replaces a player's list and returns it as it is kept. Invalid:
+	// too long, or a bad name. Denied: access tokens bring it.
+	SetFriends(ctx context.Context, p throng.PlayerID, names []string) ([]throng.PlayerID, error)
+	Friends(ctx context.Context, p throng.PlayerID) ([]throng.PlayerID, error)
+	// Claim takes in the list that an access token brought.
+	Claim(ctx context.Context, p throng.PlayerID, friends []throng.PlayerID) error
+	// Seen says that a player was here.
+	Seen(ctx context.Context, p throng.PlayerID) error
+}
+
+// Privacy says who may see whom.
+type Privacy interface {
+	SetPrivacy(ctx context.Context, p throng.PlayerID, privacy throng.Privacy) error
+	Privacy(ctx context.Context, p throng.PlayerID) (throng.Privacy, error)
+	// Shows says whether the viewer may know where the player is.
+	Shows(ctx context.Context, player, viewer throng.PlayerID) (bool, error)
+}
+
+// Codes makes what lets players into private sessions.
+type Codes interface {
+	// SessionCode returns a private session's code, the same each time.
+	SessionCode(s throng.SessionID) string
+}
+
+// JoinTokens seals join tokens.
+type JoinTokens interface {
+	// JoinToken makes the token of one member of a grant, the same each time.
+	JoinToken(a throng.Assignment, m throng.Member) ([]byte, error)
+	// CheckJoinToken says whether a token is of a session and has not expired.
+	// Invalid, Denied: it is not, or has.
+	CheckJoinToken(s throng.SessionID, token []byte) error
+}
+
+// Logs is what places write.
+type Logs interface {
+	// Receive writes what a game server sent, each line once. It does not wait.
+	Receive(place throng.PlaceID, v throng.Version, b throng.LogBatch)
+	// Read returns a piece of a place's log, and waits up to q.Wait, or until
+	// ctx ends, when there is none. A place that wrote nothing has an empty one.
+	Read(ctx context.Context, place throng.PlaceID, q throng.LogQuery) throng.LogPage
+}
+
+// Joins is what is remembered of tickets.
+type Joins interface {
+	// Find returns the work on a ticket, the oldest first; caller empty: of any
+	// caller. Nothing found is no error. Unavailable: others who may know it
+	// could not be asked.
+	Find(ctx context.Context, ticket throng.TicketID, caller throng.PlayerID) ([]throng.JoinRecord, error)
+}
+
+// Replicas takes what the region's other control-plane processes say.
+type Replicas interface {
+	// Hear takes news. An error says that they may be lost.
+	Hear(ctx context.Context, n throng.ReplicaNews) error
+	// Answer answers a question.
+	Answer(ctx context.Context, q throng.ReplicaQuestion) (throng.ReplicaAnswer, error)
+}
+
+// Tickets is the registry's memory of joins.
+type Tickets interface {
+	// Lookup returns a ticket that was claimed before, with its members.
+	// NotFound: never seen, or forgotten after throng.TicketTime.
+	Lookup(ctx context.Context, k throng.TicketKey) (throng.Claim, error)
+	// Leave gives back what the ticket holds: its hold, or by an order to the
+	// server its members' seats. NotFound: no such ticket.
+	Leave(ctx context.Context, k throng.TicketKey, p throng.PlayerID) error
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/examples"
+	"github.com/throng-gg/throng/place"
+	"github.com/throng-gg/throng/process"
+)
+
+// devCmd is the whole platform on one machine.
+type devCmd struct {
+	fileFlags
+	groundFlags
+	serverLimits
+	callFlags // of its game servers
+}
+
+// serverLimits bound each game server, where this machine permits it.
+type serverLimits struct {
+	ServerMemory int     `default:"256" help:"Memory of one game server, MiB; 0: unlimited." placeholder:"MIB"`
+	ServerCPU    float64 `default:"1" help:"Processors that one game server may use; 0: unlimited." placeholder:"N"`
+}
+
+// Validate checks what the values say together.
+func (c *devCmd) Validate() error {
+	return errors.Join(c.groundFlags.Validate(), c.serverLimits.Validate())
+}
+
+// Validate checks what the values say.
+func (l serverLimits) Validate() error {
+	if l.ServerMemory < 0 {
+		return throng.AtField(throng.Invalid, "--server-memory", "%d is not allowed, it must be 0 (unlimited) or more MiB", l.ServerMemory)
+	}
+	if !(l.ServerCPU >= 0) {
+		return throng.AtField(throng.Invalid, "--server-cpu", "%g is not allowed, it must be 0 (unlimited) or more processors", l.ServerCPU)
+	}
+	return nil
+}
+
+// Run starts the platform and ends all that it started when e.ctx ends.
+func (c *devCmd) Run(e *env) error {
+	g, err := c.open(e, c.folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.serve(e, g), g.close())
+}
+
+// backend starts game servers as children that end with this process.
+func (c *devCmd) backend(g *ground) (*process.Backend, error) {
+	exe, err := self()
+	if err != nil {
+		return nil, err
+	}
+	return process.New(process.Config{
+		Command:     []string{exe, "gameserver"},
+		Env:         serverEnv(g, func() []string { return []string{g.url} }, c.env()...),
+		Max:         c.Max,
+		LogDir:      filepath.Join(c.Data, "logs"),
+		Tied:        true,
+		MemoryBytes: int64(c.ServerMemory) << 20,
+		CPUs:        c.ServerCPU,
+		Logger:      g.logger.With("part", "process"),
+		Metrics:     g.metrics,
+	})
+}
+
+// serve runs the platform. The control plane ends before the game servers do,
+// so that none is started that nobody ends.
+func (c *devCmd) serve(e *env, g *ground) error {
+	begun := time.Now()
+	backend, err := c.backend(g)
+	if err != nil {
+		return err
+	}
+	st, err := newStores(g, 0)
+	if err != nil {
+		return err
+	}
+	plane, err := newControl(controlConfig{ground: g, stores: st, backend: backend, dev: true, public: g.url})
+	if err != nil {
+		return err
+	}
+	if err := publishExamples(e.ctx, plane.catalog, g.logger); err != nil {
+		return err
+	}
+	backendCtx, stopBackend := context.WithCancel(context.WithoutCancel(e.ctx))
+	defer stopBackend()
+	ended := make(chan error, 1)
+	go func() { ended <- backend.Run(backendCtx) }()
+
+	group, ctx := errgroup.WithContext(e.ctx)
+	group.Go(func() error { return plane.run(ctx) })
+	group.Go(func() error {
+		if err := plane.awaitReady(ctx); err != nil {
+			return nil //nolint:nilerr // stopped before it was ready; whoever stopped it has the reason
+		}
+		fmt.Fprintf(e.out, "throng is ready at %s after %s (Ctrl-C ends it)\n", g.url, time.Since(begun).Round(time.Millisecond))
+		return nil
+	})
+	err = group.Wait()
+	stopBackend()
+	return errors.Join(err, <-ended)
+}
+
+// serverEnv is what a game server's process is told. It reaches the region at the
+// doors.
+func serverEnv(g *ground, doors func() []string, more ...string) func(throng.ServerID) ([]string, error) {
+	return func(id throng.ServerID) ([]string, error) {
+		token, err := g.secrets.EnrollToken(id)
+		if err != nil {
+			return nil, err
+		}
+		env := []string{
+			"THRONG_ADDR=" + strings.Join(doors(), ","), "THRONG_SERVER=" + string(id), "THRONG_SERVER_TOKEN=" + token,
+			"THRONG_KEEP_SEAT=" + g.flags.KeepSeat.String(), "THRONG_LOG_LEVEL=" + g.flags.LogLevel.String(),
+		}
+		return slices.Concat(env, g.flags.env(), more), nil
+	}
+}
+
+// publishExamples publishes the places that come with Throng, each once: a
+// place that is there already stays as it is.
+func publishExamples(ctx context.Context, catalog *place.Catalog, logger *slog.Logger) error {
+	entries, err := fs.ReadDir(examples.Places, "places")
+	if err != nil {
+		return fmt.Errorf("read example places: %w", err)
+	}
+	for _, entry := range entries {
+		id := throng.PlaceID(entry.Name())
+		if _, err := catalog.Release(ctx, id); throng.KindOf(err) != throng.NotFound {
+			continue
+		}
+		folder, err := fs.Sub(examples.Places, "places/"+entry.Name())
+		if err != nil {
+			return fmt.Errorf("read example place %s: %w", id, err)
+		}
+		files, err := place.ReadDir(folder)
+		if err != nil {
+			return fmt.Errorf("read example place %s: %w", id, err)
+		}
+		var upload bytes.Buffer
+		if err := place.WriteUpload(&upload, files); err != nil {
+			return fmt.Errorf("pack example place %s: %w", id, err)
+		}
+		release, err := catalog.Publish(ctx, throng.Editor{All: true}, id, &upload)
+		if err != nil {
+			return fmt.Errorf("publish example place %s: %w", id, err)
+		}
+		logger.InfoContext(ctx, "example place published", "place", string(id), "version", int(release.Version))
+	}
+	return nil
+}

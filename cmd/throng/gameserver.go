@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/gameserver"
+	"github.com/throng-gg/throng/place"
+	"github.com/throng-gg/throng/script"
+	"github.com/throng-gg/throng/wire"
+)
+
+// gameserverCmd is one game server. Its orchestrator tells it who it is.
+type gameserverCmd struct {
+	Addr        string        `required:"" env:"THRONG_ADDR" help:"URL of the region's door, or of several, separated by commas." placeholder:"URL,..."`
+	Server      string        `required:"" env:"THRONG_SERVER" help:"ID of this server." placeholder:"ID"`
+	ServerToken string        `required:"" env:"THRONG_SERVER_TOKEN" help:"Its credential." placeholder:"TOKEN"`
+	UDP         string        `default:"127.0.0.1:0" env:"THRONG_UDP" help:"Where players connect; port 0 takes a free one." placeholder:"HOST:PORT"`
+	PublicUDP   string        `env:"THRONG_PUBLIC_UDP" help:"The same as players see it, when that differs." placeholder:"HOST:PORT"`
+	Web         string        `default:"127.0.0.1:0" env:"THRONG_WEB" help:"Where browsers connect: UDP for WebTransport and TCP for WebSockets; off: nowhere." placeholder:"HOST:PORT"`
+	PublicWeb   string        `env:"THRONG_PUBLIC_WEB" help:"The same as browsers see it, when that differs." placeholder:"HOST:PORT"`
+	Tied        bool          `env:"THRONG_TIED" help:"End when standard input ends, that is with whoever started it."`
+	EmptyAfter  time.Duration `default:"60s" env:"THRONG_EMPTY_AFTER" help:"End a session that nobody was in for so long."`
+	KeepSeat    time.Duration `default:"30s" env:"THRONG_KEEP_SEAT" help:"Keep the seat of a player whose connection was lost for so long."`
+	callFlags
+	traceFlags
+	logFlags
+}
+
+// Run hosts one session and ends.
+func (c *gameserverCmd) Run(e *env) error {
+	ctx, cancel := context.WithCancelCause(e.ctx)
+	defer cancel(nil)
+	if c.Tied {
+		go func() {
+			_, err := io.Copy(io.Discard, e.in)
+			cancel(fmt.Errorf("whoever started this server is gone: %w", errors.Join(err, io.EOF)))
+		}()
+	}
+	id, err := throng.ParseServerID("THRONG_SERVER", c.Server)
+	if err != nil {
+		return err
+	}
+	logger := c.logger(e).With("server", c.Server)
+	ways, err := c.ways(logger)
+	if err != nil {
+		return err
+	}
+	doors, err := doorURLs(c.Addr)
+	if err != nil {
+		return err
+	}
+	over, err := c.http(logger)
+	if err != nil {
+		return err
+	}
+	door, err := client.NewServer(client.ServerConfig{Addr: strings.Join(doors, ","), Server: id, Token: c.ServerToken, HTTP: over})
+	if err != nil {
+		return err
+	}
+	var entropy throng.Entropy
+	rand.Read(entropy[:])
+	tracer, err := c.tracer("throng gameserver", id.Region(), c.Server, logger, nil)
+	if err != nil {
+		return err
+	}
+	cfg := gameserver.Config{
+		ID:          id,
+		Incarnation: throng.MakeIncarnation(entropy),
+		Control:     client.Control[gameserver.Directives]{Server: door},
+		Registry:    door,
+		Packages:    packages{door},
+		Transport:   ways.joined,
+		Logs:        door,
+		Handoffs:    door,
+		Load:        loadPlace,
+		BootClock:   bootClock,
+		EmptyAfter:  c.EmptyAfter,
+		KeepSeat:    c.KeepSeat,
+		Token:       reconnectTokens(ways.joined.Address()),
+		Logger:      logger,
+		Metrics:     prometheus.NewRegistry(),
+	}
+	if tracer != nil {
+		cfg.Arrivals = tracer
+	}
+	server, err := gameserver.New(cfg)
+	if err != nil {
+		return err
+	}
+	return traced(ctx, tracer, func(ctx context.Context) error { return runServer(ctx, server, ways) })
+}
+
+// bootClock counts also while the machine sleeps.
+func bootClock() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return time.Duration(time.Now().UnixNano())
+	}
+	return time.Duration(t.Nano())
+}
+
+// packages fetches places over the door.
+type packages struct{ door *client.Server }
+
+// Fetch returns a package's files, verified against its hash.
+func (p packages) Fetch(ctx context.Context, hash throng.PackageHash) (map[string][]byte, error) {
+	body, err := p.door.Package(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return place.Unpack(body, hash)
+}
+
+// loadPlace compiles a place's script for a session.
+func loadPlace(cfg gameserver.LoadConfig) (gameserver.Place, error) {
+	manifest, err := place.ParseManifest(cfg.Files[place.ManifestFile])
+	if err != nil {
+		return gameserver.Place{}, err
+	}
+	logger := cfg.Logger
+	vm, err := script.New(script.Config{
+		Files:    cfg.Files,
+		Entry:    path.Clean(manifest.Entry),
+		World:    scriptWorld{cfg.World},
+		Seed:     seedOf(cfg.Handover.Session),
+		Capacity: cfg.Handover.Capacity,
+		Signals:  manifest.Signals, SetAttribute: cfg.SetAttribute,
+		Handoff: func(call uint64, h script.Handoff) { cfg.Handoff(call, gameserver.HandoffAsk(h)) },
+		Ready:   cfg.Ready,
+		Log: func(level throng.LogLevel, line string) {
+			logger.Info("script", "line", line)
+			cfg.Log(level, line)
+		},
+	})
+	if err != nil {
+		return gameserver.Place{}, err
+	}
+	return gameserver.Place{Script: &scripted{vm: vm, cfg: cfg}, TickRate: manifest.TickRate, Signals: manifest.Signals}, nil
+}
+
+// seedOf makes a session's randomness its own, and the same when it is replayed.
+func seedOf(s throng.SessionID) uint64 {
+	key := wire.SessionKey([32]byte{}, s)
+	var seed uint64
+	for _, b := range key[:8] {
+		seed = seed<<8 | uint64(b)
+	}
+	return seed
+}
+
+// scriptWorld is the world as scripts know it.
+type scriptWorld struct{ *gameserver.World }
+
+// Define makes an entity kind.
+func (w scriptWorld) Define(name string, fields []script.Field) (int, error) {
+	out := make([]wire.Field, len(fields))
+	for i, f := range fields {
+		out[i] = wire.Field{Name: f.Name, Kind: wire.FieldKind(f.Kind), Min: f.Min, Max: f.Max, Precision: f.Precision}
+	}
+	return w.World.Define(name, out)
+}
+
+// scripted is a script as the session loop knows it: errors that the session
+// survives are logged, the others end it.
+type scripted struct {
+	vm  *script.VM
+	cfg gameserver.LoadConfig
+}
+
+func (s *scripted) survive(err error) error {
+	if err == nil || script.Fatal(err) {
+		return err
+	}
+	s.cfg.ScriptError(err)
+	return nil
+}
+
+// Start runs the place's start callback.
+func (s *scripted) Start() error { return s.survive(s.vm.Start()) }
+
+// Join tells the script of a player.
+func (s *scripted) Join(p throng.PlayerID, from throng.Origin, brought ...throng.Attribute) error {
+	return s.survive(s.vm.JoinFrom(p, from, brought...))
+}
+
+// Leave tells the script that a player left.
+func (s *scripted) Leave(p throng.PlayerID) error { return s.survive(s.vm.Leave(p)) }
+
+// Input brings a player's newest input.
+func (s *scripted) Input(p throng.PlayerID, in gameserver.Input) error {
+	return s.survive(s.vm.Input(p, script.Input(in)))
+}
+
+// Tick runs one simulation step.
+func (s *scripted) Tick(dt float64) error { return s.survive(s.vm.Tick(dt)) }
+
+// Handed tells the script what became of a handoff.
+func (s *scripted) Handed(call uint64, result error) error {
+	return s.survive(s.vm.Handed(call, result))
+}
+
+// Drain tells the script that its players are to move.
+func (s *scripted) Drain(left time.Duration) (waits bool, err error) {
+	waits, err = s.vm.Drain(left)
+	return waits, s.survive(err)
+}

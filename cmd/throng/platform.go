@@ -1,0 +1,406 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/fleet"
+	"github.com/throng-gg/throng/friend"
+	"github.com/throng-gg/throng/joinlog"
+	"github.com/throng-gg/throng/match"
+	"github.com/throng-gg/throng/party"
+	"github.com/throng-gg/throng/place"
+	"github.com/throng-gg/throng/placelog"
+	"github.com/throng-gg/throng/play"
+	"github.com/throng-gg/throng/replica"
+	"github.com/throng-gg/throng/script"
+	"github.com/throng-gg/throng/session"
+	"github.com/throng-gg/throng/trace"
+)
+
+// controlConfig is what a control plane is made of.
+type controlConfig struct {
+	*ground
+	stores  stores
+	backend fleet.Backend
+	nodes   api.NodeHandler // nil: no nodes
+	dev     bool            // serve dev tokens, and let creators take places that nobody owns
+	public  string          // URL of the door as game servers and other replicas reach it
+	http    *http.Client    // calls other replicas; nil: the default
+	// stopWait is how long the door stays open, and says that it is not ready,
+	// before the parts stop.
+	stopWait time.Duration
+}
+
+// control is a region's control plane: door, matchmaker, registry, orchestrator
+// and the catalog of places, in one process. There may be several of it, see
+// replicas.go.
+type control struct {
+	cfg      controlConfig
+	replicas *replica.Replicas // nil: there is one process
+	catalog  *place.Catalog
+	logs     commonLog
+	joins    *joinlog.Log  // nil: joins are not recorded
+	tracer   *trace.Tracer // nil: joins are not traced
+	registry *session.Registry
+	parties  *party.Parties
+	friends  *friend.Book
+	fleet    *fleet.Orchestrator
+	match    *match.Matchmaker
+	door     *api.API
+	server   *http.Server
+	stopping atomic.Bool
+}
+
+// newControl connects the parts. It starts nothing.
+func newControl(cfg controlConfig) (*control, error) {
+	c := &control{cfg: cfg}
+	for _, build := range []func() error{c.buildReplicas, c.buildCatalog, c.buildRegistry, c.buildSocial, c.buildMatch, c.buildDoor} {
+		if err := build(); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *control) buildCatalog() (err error) {
+	c.catalog, err = place.New(place.Config{
+		Records:      c.cfg.data,
+		Packages:     c.cfg.data,
+		CheckScripts: script.Check,
+		Now:          time.Now,
+		Logger:       c.cfg.logger.With("part", "place"),
+		Metrics:      c.cfg.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	c.logs.replicas = c.replicas
+	if c.logs.Log, err = placelog.New(placelog.Config{Metrics: c.cfg.metrics}); err != nil {
+		return err
+	}
+	if c.cfg.flags.ExplainMemory == 0 {
+		return nil
+	}
+	joins := joinlog.Config{Bytes: c.cfg.flags.ExplainMemory << 20, Logger: c.cfg.logger.With("part", "joinlog"), Metrics: c.cfg.metrics}
+	if mib := c.cfg.flags.ExplainDisk; mib > 0 {
+		joins.Dir, joins.DiskBytes = c.joinFolder(), mib<<20
+	}
+	if c.replicas != nil {
+		joins.Peers = c.replicas
+	}
+	c.joins, err = joinlog.New(joins)
+	return err
+}
+
+// buildRegistry makes the registry and the orchestrator, which need each other:
+// the registry's orders go out over the orchestrator's connections.
+func (c *control) buildRegistry() (err error) {
+	courier := &courier{}
+	c.registry, err = session.New(session.Config{
+		Store:    c.cfg.stores.registry,
+		Region:   c.cfg.region,
+		Courier:  courier,
+		Codes:    c.cfg.secrets,
+		Key:      c.cfg.secrets.newKey,
+		Parallel: c.cfg.stores.parallel,
+		Logger:   c.cfg.logger.With("part", "session"),
+		Metrics:  c.cfg.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	c.fleet, err = fleet.New(fleet.Config{
+		Region:   c.cfg.region,
+		Backend:  c.cfg.backend,
+		Registry: c.registry,
+		Keys:     c.cfg.secrets,
+		Peers:    c.peers(),
+		Stock:    c.cfg.flags.Warm,
+		Max:      c.cfg.flags.Max,
+		Logger:   c.cfg.logger.With("part", "fleet"),
+		Metrics:  c.cfg.metrics,
+	})
+	courier.fleet = c.fleet
+	return err
+}
+
+// buildSocial makes what knows of players' companions.
+func (c *control) buildSocial() (err error) {
+	c.parties, err = party.New(party.Config{
+		Store:   c.cfg.stores.parties,
+		Region:  c.cfg.region.ID,
+		Logger:  c.cfg.logger.With("part", "party"),
+		Metrics: c.cfg.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	c.friends, err = friend.New(friend.Config{Store: c.cfg.stores.friends, Presences: c.registry})
+	return err
+}
+
+func (c *control) buildMatch() (err error) {
+	c.tracer, err = c.cfg.flags.tracer("throng control", c.cfg.region.ID, processName(), c.cfg.logger, c.cfg.metrics)
+	if err != nil {
+		return err
+	}
+	var joins match.Joins // nil when nobody remembers
+	switch {
+	case c.joins != nil && c.tracer != nil:
+		joins = rememberers{c.joins, c.tracer}
+	case c.joins != nil:
+		joins = c.joins
+	case c.tracer != nil:
+		joins = c.tracer
+	}
+	c.match, err = match.New(match.Config{
+		Region:   c.cfg.region,
+		Registry: c.registry,
+		Sessions: c.registry,
+		Fleet:    c.fleet,
+		Places:   c.catalog,
+		Friends:  c.friends,
+		Origins:  c.registry,
+		Log:      c.logs,
+		LineKeys: c.cfg.secrets,
+		Joins:    joins,
+		Process:  processName(),
+		Logger:   c.cfg.logger.With("part", "match"),
+		Metrics:  c.cfg.metrics,
+	})
+	return err
+}
+
+func (c *control) buildDoor() error {
+	cfg, err := c.doorConfig()
+	if err != nil {
+		return err
+	}
+	if c.door, err = api.New(cfg); err != nil {
+		return err
+	}
+	c.server = c.door.Server()
+	c.server.TLSConfig = c.cfg.tls
+	return nil
+}
+
+// doorConfig connects the door with the parts behind it.
+func (c *control) doorConfig() (api.Config, error) {
+	page, err := play.Handler()
+	if err != nil {
+		return api.Config{}, err
+	}
+	var devTokens api.DevTokens
+	if c.cfg.dev {
+		devTokens = c.cfg.secrets
+	}
+	var joins api.Joins
+	if c.joins != nil {
+		joins = c.joins
+	}
+	return api.Config{
+		Region:              c.cfg.region.ID,
+		Auth:                c.cfg.auth,
+		APIKeys:             c.cfg.keys,
+		DevTokens:           devTokens,
+		Unowned:             c.cfg.dev,
+		MachineCertificates: c.cfg.flags.ClientCA != "",
+		Matchmaker:          c.match,
+		Tickets:             c.registry,
+		Registry:            c.registry,
+		Handoffs:            c.match,
+		Origins:             c.registry,
+		Directory:           c.registry,
+		Places:              c.catalog,
+		Owners:              c.catalog,
+		Fleet:               attacher{c.fleet},
+		JoinTokens:          c.cfg.secrets,
+		Codes:               c.cfg.secrets,
+		Parties:             c.parties,
+		Companions:          c.parties,
+		Friends:             c.friends,
+		Privacy:             c.friends,
+		// Bots and tests bring whom they like.
+		AllowRawParties: c.cfg.dev,
+		Nodes:           c.cfg.nodes,
+		Logs:            c.logs,
+		Joins:           joins,
+		Replicas:        c.hears(),
+		Doors:           c.doors,
+		Page:            page,
+		Gatherer:        c.cfg.metrics,
+		Ready:           c.ready,
+		Logger:          c.cfg.logger,
+		Metrics:         c.cfg.metrics,
+	}, nil
+}
+
+// hears is what takes the other replicas' calls.
+func (c *control) hears() api.Replicas {
+	if c.replicas == nil {
+		return nil
+	}
+	return neighbor{c}
+}
+
+// ready says what is missing before joins go through this replica.
+func (c *control) ready() error {
+	if c.stopping.Load() {
+		return throng.Errorf(throng.Unavailable, "it is stopping")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := c.registry.Now(ctx); err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	if !c.fleet.Ready() {
+		return throng.Errorf(throng.Unavailable, "fleet: warm game servers are still starting")
+	}
+	return nil
+}
+
+// run serves until ctx ends. Then it says that it is not ready, closes the door
+// and stops the parts: game servers and clients go on at the next replica.
+func (c *control) run(ctx context.Context) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		c.stopping.Store(true)
+		time.AfterFunc(c.cfg.stopWait, stop)
+	})()
+	return c.serve(serving)
+}
+
+// serve runs the parts. What they are stored in goes last.
+func (c *control) serve(ctx context.Context) error {
+	storesCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- c.cfg.stores.run(storesCtx) }()
+	err := c.runParts(ctx)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+func (c *control) runParts(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.cfg.auth.Run(ctx) })
+	group.Go(func() error { return c.hangUps(ctx) })
+	if c.replicas != nil {
+		group.Go(func() error { return c.replicas.Run(ctx) })
+	}
+	group.Go(func() error { return c.registry.Run(ctx) })
+	if c.tracer != nil {
+		group.Go(func() error { return c.tracer.Run(ctx) })
+	}
+	if c.joins != nil {
+		group.Go(func() error { return c.joins.Run(ctx) })
+	}
+	group.Go(func() error { return c.fleet.Run(ctx) })
+	group.Go(func() error { return c.match.Run(ctx) })
+	group.Go(func() error { return c.parties.Run(ctx) })
+	group.Go(func() error { return c.door.Run(ctx) })
+	group.Go(func() error {
+		if err := c.listen(); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("door: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := c.server.Shutdown(closing); err != nil {
+			return c.server.Close()
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func (c *control) listen() error {
+	if c.cfg.tls != nil {
+		return c.server.ServeTLS(c.cfg.listener, "", "")
+	}
+	return c.server.Serve(c.cfg.listener)
+}
+
+// hangUps reads the region's secrets anew at SIGHUP; it is done every few
+// seconds anyway.
+func (c *control) hangUps(ctx context.Context) error {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGHUP)
+	defer signal.Stop(told)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-told:
+			if err := c.cfg.secrets.Reload(); err != nil {
+				c.cfg.logger.ErrorContext(ctx, "secrets were not read, the old ones stay", "err", err)
+			}
+		}
+	}
+}
+
+// awaitReady returns when joins go through.
+func (c *control) awaitReady(ctx context.Context) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if c.ready() == nil { //nolint:contextcheck // the same question as the door's, with its own bound
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// processName tells this process's records from others'.
+func processName() string {
+	var entropy throng.Entropy
+	rand.Read(entropy[:])
+	return string(throng.MakeIncarnation(entropy))
+}
+
+// newMetrics is a registry with what every Go process tells of itself.
+func newMetrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// courier breaks the circle between registry and orchestrator: it is given its
+// fleet before either runs.
+type courier struct{ fleet *fleet.Orchestrator }
+
+// Deliver sends an order to its server at once, if it is connected.
+func (c *courier) Deliver(s throng.SessionID, server throng.ServerID, o throng.Order) {
+	c.fleet.Deliver(s, server, o)
+}
+
+// attacher hands the door's control connections to the orchestrator.
+type attacher struct{ fleet *fleet.Orchestrator }
+
+// Attach registers a server's connection.
+func (a attacher) Attach(hello throng.Hello, link api.Link) (detach func(), err error) {
+	return a.fleet.Attach(hello, link)
+}

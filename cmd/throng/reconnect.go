@@ -1,0 +1,36 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/throng-gg/throng/wire"
+	"github.com/throng-gg/throng/wire/netcode"
+)
+
+// reconnectTokens makes the tokens with which the players of the game server at
+// an address come back to it. Unlike a join token, each is another one.
+func reconnectTokens(server netip.AddrPort) func([32]byte, wire.Claims, time.Duration) ([]byte, error) {
+	return func(key [32]byte, c wire.Claims, life time.Duration) ([]byte, error) {
+		claims, err := wire.AppendClaims(nil, c)
+		if err != nil {
+			return nil, fmt.Errorf("reconnect token: %w", err)
+		}
+		token := netcode.TokenConfig{
+			Key:      key,
+			Servers:  []netip.AddrPort{server},
+			UserData: [netcode.UserDataSize]byte(claims),
+		}
+		rand.Read(token.Nonce[:])
+		rand.Read(token.ClientToServer[:])
+		rand.Read(token.ServerToClient[:])
+		token.ClientID = binary.LittleEndian.Uint64(token.Nonce[:])
+		// The whole second after the exact end, as in JoinToken.
+		token.Expire = uint64(time.UnixMilli(c.Expires).Add(time.Second - 1).Unix())
+		token.Create = token.Expire - uint64(life/time.Second)
+		return netcode.MakeToken(token)
+	}
+}

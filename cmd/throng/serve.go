@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/disk"
+	"github.com/throng-gg/throng/process"
+)
+
+// serveCmd runs one part of a region.
+type serveCmd struct {
+	Control serveControlCmd `cmd:"" help:"The control plane: door, matchmaker, registry and orchestrator. Game servers run on nodes and go on when it restarts."`
+	Node    serveNodeCmd    `cmd:"" help:"A machine that runs game servers as children of its own."`
+}
+
+// nodeTokenFile is where the control plane leaves the credential of nodes.
+const nodeTokenFile = "node.token"
+
+// serveControlCmd is a region's control plane. DATA/node.token is what its
+// first node needs.
+type serveControlCmd struct {
+	fileFlags
+	groundFlags
+	callFlags               // of other replicas
+	Public    string        `help:"URL of the door as game servers and other replicas reach it; by default as it listens." placeholder:"URL"`
+	Dev       bool          `help:"Hand out access tokens to whoever asks (POST /v1/dev/token)."`
+	StopWait  time.Duration `default:"0s" help:"How long the door stays open once it is told to stop and says that it is not ready, for balancers to notice; up to 8s."`
+}
+
+// stopWaitMost leaves time to stop within ten seconds.
+const stopWaitMost = 8 * time.Second
+
+// Validate checks what the values say together.
+func (c *serveControlCmd) Validate() error {
+	if c.StopWait < 0 || c.StopWait > stopWaitMost {
+		return throng.AtField(throng.Invalid, "--stop-wait", "%s is not allowed, 0s to %s are", c.StopWait, stopWaitMost)
+	}
+	if c.Public != "" {
+		if _, err := doorURL(c.Public); err != nil {
+			return throng.AtField(throng.Invalid, "--public", "%q is not allowed, it must be a URL like http://10.0.0.7:7700", c.Public)
+		}
+	}
+	return c.groundFlags.Validate()
+}
+
+// Run serves until e.ctx ends. Game servers go on.
+func (c *serveControlCmd) Run(e *env) error {
+	relaxCollector()
+	g, err := c.open(e, c.folder)
+	if err != nil {
+		return err
+	}
+	st, err := newStores(g, throng.TokenTime)
+	if err == nil {
+		err = c.serve(e, g, st)
+	}
+	return errors.Join(err, g.close())
+}
+
+func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
+	url := g.url
+	if c.Public != "" {
+		var err error
+		if url, err = doorURL(c.Public); err != nil {
+			return err
+		}
+	}
+	if err := renewNodeToken(c.Data, g.region, g.secrets); err != nil {
+		return err
+	}
+	over, err := c.http(g.logger)
+	if err != nil {
+		return err
+	}
+	var plane *control
+	nodes, err := process.NewNodes(process.NodesConfig{
+		Env: serverEnv(g, func() []string { doors, _ := plane.doors(); return doors }),
+		// A node that cannot be reached costs no session whose server can.
+		Heard:   func(ids []throng.ServerID) []throng.ServerID { return plane.heard(ids) },
+		Logger:  g.logger.With("part", "process"),
+		Metrics: g.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	plane, err = newControl(controlConfig{
+		ground: g, stores: st, backend: nodes, nodes: nodes, dev: c.Dev, public: url, http: over, stopWait: c.StopWait,
+	})
+	if err != nil {
+		return err
+	}
+	if err := publishExamples(e.ctx, plane.catalog, g.logger); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "throng control listens at %s\n", url)
+	group, ctx := errgroup.WithContext(e.ctx)
+	group.Go(func() error { return keepNodeToken(ctx, g) })
+	running, stop := context.WithCancel(context.WithoutCancel(e.ctx))
+	defer stop()
+	group.Go(func() error { return nodes.Run(running) })
+	group.Go(func() error {
+		defer stop() // nodes stay connected as long as the plane runs
+		return plane.run(ctx)
+	})
+	return group.Wait()
+}
+
+// nodeTokenCheck is how often the node's credential is looked at.
+const nodeTokenCheck = 5 * time.Second
+
+// keepNodeToken keeps the credential of the region's first node fresh until ctx
+// ends. What cannot be written now is tried again.
+func keepNodeToken(ctx context.Context, g *ground) error {
+	tick := time.NewTicker(nodeTokenCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := renewNodeToken(g.flags.Data, g.region, g.secrets); err != nil {
+			g.logger.WarnContext(ctx, "the node's credential was not renewed", "part", "auth", "err", err)
+		}
+	}
+}
+
+// renewNodeToken leaves the credential of the region's first node, which reads
+// it whenever it connects: a new one for the same node when the secret that
+// signs is another, or half of its time is over. Further nodes get theirs from
+// throng token.
+func renewNodeToken(folder string, region throng.Region, keys *secrets) error {
+	path := filepath.Join(folder, nodeTokenFile)
+	text, err := os.ReadFile(path)
+	old := strings.TrimSpace(string(text))
+	if err == nil && keys.Fresh(old) {
+		return nil
+	}
+	var token string
+	write := disk.WriteNew // another replica may be first, with another node's name
+	if id, bad := nodeOf(old); err == nil && bad == nil {
+		token, err = keys.NodeToken(id)
+		write = disk.Replace // a node may be reading
+	} else {
+		token, err = newNodeToken(region, keys)
+	}
+	if err != nil {
+		return err
+	}
+	if err := write(path, []byte(token+"\n"), 0o600); err != nil {
+		return fmt.Errorf("leave the node's credential: %w", err)
+	}
+	return nil
+}
+
+// newNodeToken makes the credential of a new node, which carries its ID.
+func newNodeToken(region throng.Region, keys *secrets) (string, error) {
+	var entropy throng.Entropy
+	rand.Read(entropy[:])
+	return keys.NodeToken(throng.MakeNodeID(region.ID, entropy))
+}
+
+// serveNodeCmd is a machine that runs game servers.
+type serveNodeCmd struct {
+	fileFlags
+	Addr      string `default:"http://127.0.0.1:7700" env:"THRONG_ADDR" help:"URL of the region's door; of all its doors, separated by commas, where the control plane has replicas." placeholder:"URL,..."`
+	Token     string `env:"THRONG_NODE_TOKEN" help:"The node's credential." xor:"token" secret:""`
+	TokenFile string `help:"File with the node's credential: DATA/node.token of the control plane." type:"path" xor:"token"`
+	Data      string `default:"./node-data" type:"path" help:"Folder for the game servers' logs, and for what is running, so that a node started again finds it."`
+	Max       int    `default:"64" help:"Most game servers at once on this machine."`
+	serverLimits
+	callFlags // also of its game servers
+	logFlags
+}
+
+// Validate checks what the values say together.
+func (c *serveNodeCmd) Validate() error {
+	if c.Max < 1 {
+		return throng.AtField(throng.Invalid, "--max", "%d servers make no sense, 1 or more are allowed", c.Max)
+	}
+	_, err := doorURLs(c.Addr)
+	return errors.Join(err, c.serverLimits.Validate())
+}
+
+// Run keeps game servers until e.ctx ends; then it ends them.
+func (c *serveNodeCmd) Run(e *env) error {
+	logger := c.logger(e)
+	doors, err := doorURLs(c.Addr)
+	if err != nil {
+		return err
+	}
+	token, err := c.token()
+	if err != nil {
+		return err
+	}
+	exe, err := self()
+	if err != nil {
+		return err
+	}
+	over, err := c.http(logger)
+	if err != nil {
+		return err
+	}
+	backend, err := process.New(process.Config{
+		Command:     []string{exe, "gameserver"},
+		Env:         func(throng.ServerID) ([]string, error) { return c.env(), nil },
+		Max:         c.Max,
+		LogDir:      filepath.Join(c.Data, "logs"),
+		StateDir:    filepath.Join(c.Data, "servers"),
+		MemoryBytes: int64(c.ServerMemory) << 20,
+		CPUs:        c.ServerCPU,
+		Logger:      logger.With("part", "process"),
+	})
+	if err != nil {
+		return err
+	}
+	id, err := nodeOf(token)
+	if err != nil {
+		return err
+	}
+	node, err := process.NewNode(process.NodeConfig{Host: backend, Addrs: doors, Token: c.token, ID: id, Client: over, Logger: logger})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "throng node serves %s with up to %d game servers\n", strings.Join(doors, ", "), c.Max)
+	backendCtx, stop := context.WithCancel(context.WithoutCancel(e.ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- backend.Run(backendCtx) }()
+	err = node.Run(e.ctx)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// nodeOf reads which node a credential is for. Whether it is good is for the
+// door to say.
+func nodeOf(token string) (throng.NodeID, error) {
+	var claims jwt.RegisteredClaims
+	if _, _, err := jwt.NewParser().ParseUnverified(token, &claims); err != nil {
+		return "", throng.AtField(throng.Invalid, "--token-file", "is not a node's credential: %w", err)
+	}
+	return throng.ParseNodeID("--token-file", claims.Subject)
+}
+
+func (c *serveNodeCmd) token() (string, error) {
+	if c.TokenFile == "" {
+		if c.Token == "" {
+			return "", throng.AtField(throng.Invalid, "--token-file", "is needed: DATA/%s of the control plane", nodeTokenFile)
+		}
+		return c.Token, nil
+	}
+	text, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/api/gen"
+	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/udp"
+	"github.com/throng-gg/throng/wire"
+)
+
+const (
+	tryWithin = 20 * time.Second // from a ticket to a world
+	trySend   = 33 * time.Millisecond
+)
+
+// tried is a visit to a new version.
+type tried struct {
+	session throng.SessionID
+	version throng.Version
+	at      time.Time // of the first snapshot
+}
+
+// try sends a player into the place's live version and takes him out again at
+// his first snapshot. An error says why he saw none.
+func (c *publishCmd) try(ctx context.Context, e *env, release gen.Release) (tried, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
+	door, err := c.door(e, "trial", api.RolePlayer)
+	if err != nil {
+		return tried{}, err
+	}
+	player := throng.PlayerID("trial")
+	if c.Token != "" {
+		if player, err = subject(c.Token); err != nil {
+			return tried{}, err
+		}
+	}
+	ticket := throng.TicketID(fmt.Sprintf("try-%d-%d", release.Version, time.Now().UnixMicro()))
+	seat, err := door.MatchmakeOnce(ctx, throng.Ticket{
+		Key: throng.TicketKey{Caller: player, Ticket: ticket}, Place: throng.PlaceID(release.Place),
+		Party: []throng.PlayerID{player}, Mode: throng.ModeDropIn,
+	})
+	if err != nil {
+		return tried{}, err
+	}
+	out := tried{session: seat.Session, version: seat.Version}
+	out.at, err = visit(ctx, seat.JoinToken)
+	return out, err
+}
+
+// subject is whom an access token is for. The door checks the token; here it is
+// only read.
+func subject(token string) (throng.PlayerID, error) {
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) == 3 {
+		if data, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
+			_ = json.Unmarshal(data, &claims) // no subject: refused below
+		}
+	}
+	return throng.ParsePlayerID("--token", claims.Subject)
+}
+
+// visit connects and waits for the first whole snapshot.
+func visit(ctx context.Context, token []byte) (time.Time, error) {
+	v := &visitor{world: client.NewWorld(), first: make(chan struct{})}
+	conn, err := udp.Dial(ctx, token, v.receive)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("connect: %w", err)
+	}
+	over := make(chan error, 1)
+	go func() { over <- conn.Run(ctx) }()
+	ticker := time.NewTicker(trySend)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-v.first:
+			at := time.Now()
+			err := conn.Close()
+			<-over //nolint:errcheck // we ended it
+			return at, err
+		case err := <-over:
+			return time.Time{}, v.lost(ctx, err)
+		case <-ticker.C:
+			_ = conn.Send(v.input()) // what can't be sent counts as lost; a dead connection is over
+		}
+	}
+}
+
+// visitor is a player who looks once.
+type visitor struct {
+	first chan struct{} // closed at the first whole snapshot
+
+	mu    sync.Mutex // guards what follows
+	world *client.World
+	seen  bool
+	bye   wire.Bye
+}
+
+func (v *visitor) receive(payload []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	up, err := v.world.Receive(payload, time.Now())
+	if err != nil {
+		return // counts as lost
+	}
+	if up.Bye.Code != 0 {
+		v.bye = up.Bye
+	}
+	if up.Tick != 0 && !v.seen {
+		v.seen = true
+		close(v.first)
+	}
+}
+
+func (v *visitor) input() []byte {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.world.Input(0, 0, 0, time.Now())
+}
+
+// lost says why the connection ended before there was a world.
+func (v *visitor) lost(ctx context.Context, err error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.bye.Code != 0:
+		return throng.Errorf(throng.Unavailable, "%s", v.bye.Text)
+	case ctx.Err() != nil:
+		return throng.Errorf(throng.Unavailable, "no world within %s", tryWithin)
+	case err != nil:
+		return err
+	}
+	return throng.Errorf(throng.Unavailable, "the session ended the connection")
+}

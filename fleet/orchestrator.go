@@ -1,0 +1,259 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/throng-gg/throng"
+)
+
+const (
+	mailbox  = 1024                   // messages on their way to the table; full: their senders wait
+	tickTime = 250 * time.Millisecond // between looks at all times
+	spare    = 1024                   // rows beyond four times Max, for those that are gone
+	askTime  = 5 * time.Second        // that a caller waits for the table
+)
+
+// Config is what an Orchestrator needs. Zero values mean the defaults.
+type Config struct {
+	Region   throng.Region // required
+	Backend  Backend       // required
+	Registry Registry      // required
+	Keys     Keys          // required
+	Peers    Peers         // nil: there are none
+
+	Stock int // idle servers kept ready; 0: each opening waits for its own
+	Max   int // most servers, those of peers included; 64
+
+	Entropy io.Reader             // names servers; crypto/rand
+	Logger  *slog.Logger          // nil: says nothing
+	Metrics prometheus.Registerer // nil: not registered
+}
+
+// Orchestrator owns the game servers of one region, or those of them that are
+// connected to it: see peers.go.
+type Orchestrator struct {
+	region   throng.Region
+	backend  Backend
+	registry Registry
+	keys     Keys
+	peers    Peers
+	stock    int
+	most     int
+	entropy  io.Reader
+	logger   *slog.Logger
+	metrics  *metrics
+
+	mail    chan message  // mailbox long; full: the sender waits
+	stopped chan struct{} // closed when Run returns
+	ready   atomic.Bool
+	links   links
+	resumes resumes
+}
+
+// message is something for the table to do.
+type message func(ctx context.Context, t *table, now time.Time)
+
+// Info is a game server as people see it.
+type Info struct {
+	ID        throng.ServerID
+	State     throng.ServerState
+	Phase     string // the same in more detail
+	Since     time.Time
+	Session   throng.SessionID // that it was handed; may be over
+	Address   netip.AddrPort   // where its players connect
+	Connected bool
+}
+
+// New makes an orchestrator that works once it is Run. Invalid: something that
+// is required is missing, or the stock is larger than the fleet.
+func New(c Config) (*Orchestrator, error) {
+	if c.Region.ID == "" || c.Backend == nil || c.Registry == nil || c.Keys == nil {
+		return nil, throng.Errorf(throng.Invalid, "a fleet needs a region, a backend, a registry and keys")
+	}
+	o := &Orchestrator{
+		region:   c.Region,
+		backend:  c.Backend,
+		registry: c.Registry,
+		keys:     c.Keys,
+		peers:    c.Peers,
+		stock:    c.Stock,
+		most:     c.Max,
+		entropy:  c.Entropy,
+		logger:   c.Logger,
+		mail:     make(chan message, mailbox),
+		stopped:  make(chan struct{}),
+		links:    links{all: map[throng.ServerID]Link{}},
+	}
+	if o.most == 0 {
+		o.most = 64
+	}
+	if o.stock < 0 || o.most < 0 || o.stock > o.most {
+		return nil, throng.Errorf(throng.Invalid, "a stock of %d in a fleet of %d is not possible", o.stock, o.most)
+	}
+	if o.entropy == nil {
+		o.entropy = rand.Reader
+	}
+	if o.logger == nil {
+		o.logger = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	o.metrics, err = newMetrics(c.Metrics)
+	return o, err
+}
+
+// Run looks after the fleet until ctx ends, and returns when all that it
+// started is over. It ends no server then: sessions go on without it. It is
+// called once.
+func (o *Orchestrator) Run(ctx context.Context) error {
+	defer close(o.stopped)
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	all.Go(func() { o.follow(ctx) })
+	all.Go(func() { o.watch(ctx) })
+	t := newTable(o, all.Go)
+	tick := time.NewTicker(tickTime)
+	defer tick.Stop()
+	t.reconcile(ctx, time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case f := <-o.mail:
+			f(ctx, t, time.Now())
+			for range len(o.mail) {
+				(<-o.mail)(ctx, t, time.Now())
+			}
+		case <-tick.C:
+			t.tick(ctx, time.Now())
+		}
+		t.act(ctx, time.Now())
+	}
+}
+
+// watch hears of ended processes, again and again if the backend loses sight.
+func (o *Orchestrator) watch(ctx context.Context) {
+	retry := retryFirst
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := o.backend.Watch(ctx, func(x throng.ServerExit) {
+			o.send(ctx, func(t *table, now time.Time) { t.exited(ctx, x, now) })
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			retry = retryFirst
+		}
+		o.logger.WarnContext(ctx, "game servers not watched", "err", err, "retry_after", retry)
+		pause(ctx, retry)
+		retry = min(2*retry, retryMost)
+	}
+}
+
+// send gives the table something to do. It is dropped when ctx ends first.
+func (o *Orchestrator) send(ctx context.Context, f func(t *table, now time.Time)) {
+	select {
+	case o.mail <- func(_ context.Context, t *table, now time.Time) { f(t, now) }:
+	case <-ctx.Done():
+	}
+}
+
+// ask has the table answer a caller who has no context of Run's. What it could
+// not answer in time it does not do either.
+func ask[T any](o *Orchestrator, f func(ctx context.Context, t *table, now time.Time) T) (T, error) {
+	told := make(chan T, 1)
+	var taken atomic.Bool // by the table, or back by the caller
+	question := func(ctx context.Context, t *table, now time.Time) {
+		if taken.CompareAndSwap(false, true) {
+			told <- f(ctx, t, now)
+		}
+	}
+	timer := time.NewTimer(askTime)
+	defer timer.Stop()
+	var none T
+	select {
+	case o.mail <- question:
+	case <-o.stopped:
+		return none, errStopped()
+	case <-timer.C:
+		return none, errBusy()
+	}
+	select {
+	case answer := <-told:
+		return answer, nil
+	case <-o.stopped:
+		return none, errStopped()
+	case <-timer.C:
+	}
+	if taken.CompareAndSwap(false, true) {
+		return none, errBusy()
+	}
+	return <-told, nil
+}
+
+func errBusy() error {
+	return throng.RetryLater(throng.Unavailable, time.Second, "the fleet is too busy")
+}
+
+func errStopped() error {
+	return throng.RetryLater(throng.Unavailable, time.Second, "the fleet is not looked after")
+}
+
+// Start gives a Starting session to the fleet and returns at once. The session
+// will be bound, or ended with a reason within 20 s. Repeated for the same
+// session it does nothing more. NoCapacity: all servers that there may be are
+// in use.
+func (o *Orchestrator) Start(s throng.Session, r throng.Release) error {
+	refusal, err := ask(o, func(_ context.Context, t *table, now time.Time) error { return t.start(s, r, now) })
+	if err != nil {
+		return err
+	}
+	return refusal
+}
+
+// Servers lists the servers that are not gone, by ID; none when nobody runs
+// the fleet.
+func (o *Orchestrator) Servers() []Info {
+	all, err := ask(o, func(_ context.Context, t *table, _ time.Time) []Info { return t.list() })
+	if err != nil {
+		return nil
+	}
+	return all
+}
+
+func (t *table) list() []Info {
+	all := make([]Info, 0, len(t.servers))
+	for id, s := range t.servers {
+		if s.phase == phaseGone {
+			continue
+		}
+		all = append(all, Info{
+			ID:        id,
+			State:     s.phase.state(),
+			Phase:     s.phase.String(),
+			Since:     s.since,
+			Session:   s.session,
+			Address:   s.hello.Address,
+			Connected: s.link != nil,
+		})
+	}
+	slices.SortFunc(all, func(a, b Info) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// Ready says whether the stock is connected, or as much of it as Max leaves
+// room for.
+func (o *Orchestrator) Ready() bool { return o.ready.Load() }

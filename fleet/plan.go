@@ -1,0 +1,102 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/throng-gg/throng"
+)
+
+const (
+	atOnce      = 8                // most allocations under way
+	surplusWait = time.Minute      // how long there are too many idle before one is released
+	surplusStep = 10 * time.Second // between one such release and the next
+)
+
+// View is what a plan depends on.
+type View struct {
+	Now   time.Time
+	Stock int // idle servers to keep
+	Max   int // most servers
+
+	Asked    int // allocations under way
+	Started  int // allocated, not connected
+	Idle     int // connected, without a session
+	Occupied int // handed, bound or leaving
+	Waiting  int // openings without a server
+
+	NotBefore time.Time // no allocation until then: the last ones failed
+	Surplus   time.Time // since when there are too many idle; zero: there are not
+}
+
+// Decision is what to do now.
+type Decision struct {
+	Allocate int
+	Release  int       // of the idle
+	Surplus  time.Time // of the next View
+}
+
+// Plan keeps the stock. It goes up at once and down slowly, one at a time.
+func Plan(v View) Decision {
+	coming := v.Asked + v.Started + v.Idle
+	need := v.Waiting + v.Stock - coming
+	if need < 0 && v.Idle > v.Stock+v.Waiting {
+		return shrink(v)
+	}
+	if v.Now.Before(v.NotBefore) {
+		return Decision{}
+	}
+	room := v.Max - coming - v.Occupied
+	return Decision{Allocate: max(min(need, room, atOnce-v.Asked), 0)}
+}
+
+func shrink(v View) Decision {
+	switch {
+	case v.Surplus.IsZero():
+		return Decision{Surplus: v.Now}
+	case v.Now.Sub(v.Surplus) < surplusWait:
+		return Decision{Surplus: v.Surplus}
+	}
+	return Decision{Release: 1, Surplus: v.Now.Add(surplusStep - surplusWait)}
+}
+
+// HasRoom says whether one more opening can get a server.
+func HasRoom(v View) bool { return v.Occupied+v.Waiting < v.Max }
+
+// Hopeless is how many of the waiting openings no server is coming for, once
+// the backend said that it starts no more.
+func Hopeless(v View) int { return max(v.Waiting-v.Asked-v.Started-v.Idle, 0) }
+
+// backoff is how long to wait after so many allocations in a row that came to
+// nothing.
+func backoff(failures int) time.Duration {
+	return min(100*time.Millisecond<<min(failures, 10), 10*time.Second)
+}
+
+// verdict is what the registry's word means for a server that says, or was
+// told, that it hosts a session.
+type verdict uint8
+
+const (
+	verdictUnknown verdict = iota // the registry cannot tell: nothing may be concluded
+	verdictHosts                  // the session is bound to this very server
+	verdictOver                   // ended, or bound to another one
+	verdictUnheard                // the registry knows no such session
+	verdictNotYet                 // nobody is bound yet
+)
+
+// judge reads the registry's answer about a server's session.
+func judge(h throng.Hello, s throng.Session, err error) verdict {
+	switch {
+	case err != nil && throng.KindOf(err) == throng.NotFound:
+		return verdictUnheard
+	case err != nil:
+		return verdictUnknown
+	case s.State == throng.SessionEnded:
+		return verdictOver
+	case s.Server == "":
+		return verdictNotYet
+	case s.Server == h.Server && (h.Incarnation == "" || s.Incarnation == h.Incarnation):
+		return verdictHosts
+	}
+	return verdictOver
+}

@@ -1,0 +1,66 @@
+package fleet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/throng-gg/throng"
+)
+
+func TestPlan(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for name, c := range map[string]struct {
+		view View
+		want Decision
+	}{
+		"stock":                    {View{Stock: 2, Max: 10}, Decision{Allocate: 2}},
+		"on their way":             {View{Stock: 2, Max: 10, Asked: 1, Started: 1}, Decision{}},
+		"openings on top":          {View{Stock: 2, Max: 10, Idle: 2, Waiting: 3}, Decision{Allocate: 3}},
+		"eight at once":            {View{Max: 100, Waiting: 50, Asked: 3}, Decision{Allocate: 5}},
+		"no more than max":         {View{Stock: 2, Max: 10, Occupied: 9}, Decision{Allocate: 1}},
+		"full":                     {View{Stock: 2, Max: 10, Occupied: 10}, Decision{}},
+		"over the limit":           {View{Stock: 2, Max: 10, Occupied: 12}, Decision{}},
+		"after a failure":          {View{Stock: 2, Max: 10, NotBefore: now.Add(1)}, Decision{}},
+		"surplus noticed":          {View{Stock: 1, Max: 10, Idle: 3}, Decision{Surplus: now}},
+		"surplus watched":          {View{Stock: 1, Max: 10, Idle: 3, Surplus: now.Add(-30 * time.Second)}, Decision{Surplus: now.Add(-30 * time.Second)}},
+		"surplus released":         {View{Stock: 1, Max: 10, Idle: 3, Surplus: now.Add(-60 * time.Second)}, Decision{Release: 1, Surplus: now.Add(-50 * time.Second)}},
+		"surplus over":             {View{Stock: 1, Max: 10, Idle: 1, Surplus: now.Add(-60 * time.Second)}, Decision{}},
+		"surplus not idle yet":     {View{Stock: 1, Max: 10, Started: 3}, Decision{}},
+		"surplus wanted after all": {View{Stock: 1, Max: 10, Idle: 3, Waiting: 2, Surplus: now.Add(-60 * time.Second)}, Decision{}},
+	} {
+		c.view.Now = now
+		if got := Plan(c.view); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	hello := throng.Hello{Server: "a", Incarnation: "1"}
+	for name, c := range map[string]struct {
+		session throng.Session
+		err     error
+		want    verdict
+	}{
+		"hosts":        {throng.Session{State: throng.SessionOpen, Server: "a", Incarnation: "1"}, nil, verdictHosts},
+		"another life": {throng.Session{State: throng.SessionOpen, Server: "a", Incarnation: "2"}, nil, verdictOver},
+		"another one":  {throng.Session{State: throng.SessionDraining, Server: "b", Incarnation: "1"}, nil, verdictOver},
+		"starting":     {throng.Session{}, nil, verdictNotYet},
+		"ended":        {throng.Session{State: throng.SessionEnded, Server: "a", Incarnation: "1"}, nil, verdictOver},
+		"unknown":      {throng.Session{}, throng.Errorf(throng.NotFound, "none"), verdictUnheard},
+		"rebuilding":   {throng.Session{}, throng.Errorf(throng.Unavailable, "rebuilding"), verdictUnknown},
+	} {
+		if got := judge(hello, c.session, c.err); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	if got := backoff(1); got != 200*time.Millisecond {
+		t.Errorf("got %s, want 200ms", got)
+	}
+	if got := backoff(1000); got != 10*time.Second {
+		t.Errorf("got %s, want 10s", got)
+	}
+}

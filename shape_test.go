@@ -1,0 +1,115 @@
+package throng_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/throng-gg/throng"
+
+// mayImport is the architecture: for every package, the packages of ours it may
+// import. Everything may import the root. A change here needs a decision record.
+var mayImport = map[string][]string{
+	".":               {},
+	"match":           {},
+	"session":         {},
+	"fleet":           {},
+	"wire":            {},
+	"wire/netcode":    {},
+	"script":          {"script/lua"},
+	"script/lua":      {},
+	"place":           {},
+	"party":           {},
+	"friend":          {},
+	"replica":         {},
+	"placelog":        {},
+	"trace":           {},
+	"auth":            {},
+	"joinlog":         {},
+	"gameserver":      {"wire"},
+	"api":             {"api/gen"},
+	"api/gen":         {},
+	"udp":             {"wire/netcode", "gameserver"},
+	"webtransport":    {"wire/netcode", "gameserver"},
+	"memory":          {"session", "party", "friend", "replica"},
+	"disk":            {"place", "auth"},
+	"process":         {"fleet"},
+	"client":          {"api/gen", "wire"},
+	"bot":             {"client", "udp", "wire"},
+	"load":            {"client", "wire", "wire/netcode"},
+	"sim":             {"match", "session", "fleet", "gameserver", "memory", "wire"},
+	"redis":           {"session", "party", "friend", "replica"},
+	"redis/redistest": {},
+	"contract":        {"session", "match", "fleet", "place", "party", "friend", "replica"},
+	"examples":        {},
+	"play":            {},
+	"cmd/throng":      {"*"},
+}
+
+const (
+	maxLines = 400 // of a file
+	maxFiles = 15  // of a package, without tests
+)
+
+// TestShape keeps the code base the shape that docs/architecture.md says it has.
+func TestShape(t *testing.T) {
+	files := map[string]int{} // package to how many files
+	docs := map[string]int{}  // package to how many package comments
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path.Ext(name) != ".go" {
+			return err
+		}
+		src, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(name, "_test.go") || ast.IsGenerated(f) {
+			return nil
+		}
+		if n := bytes.Count(src, []byte("\n")); n > maxLines {
+			t.Logf("%s has %d lines: is a second idea hiding? (about %d)", name, n, maxLines)
+		}
+		pkg := path.Dir(name)
+		files[pkg]++
+		if f.Doc != nil {
+			docs[pkg]++
+		}
+		allowed, known := mayImport[pkg]
+		if !known {
+			t.Errorf("package %s is not in mayImport: where does it belong?", pkg)
+		}
+		for _, im := range f.Imports {
+			dep, ours := strings.CutPrefix(strings.Trim(im.Path.Value, `"`), module+"/")
+			if pkg == "." && strings.Contains(dep, ".") {
+				t.Errorf("%s imports %s; the vocabulary speaks only standard library", name, dep)
+			}
+			if ours && !slices.Contains(allowed, dep) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s imports %s, which %s may not", name, dep, pkg)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg, n := range files {
+		if docs[pkg] != 1 {
+			t.Errorf("package %s has %d package comments, want 1", pkg, docs[pkg])
+		}
+		if n > maxFiles {
+			t.Logf("package %s has %d files: is it more than one idea? (about %d)", pkg, n, maxFiles)
+		}
+	}
+}
