@@ -37,18 +37,26 @@ func (c *crash) fault(op string, at session.Point) error {
 // journey is a party's join from one session to another.
 type journey struct {
 	b        *bench
+	party    []throng.PlayerID
 	from, to *server
 	grant    throng.Grant
 	changes  []throng.RosterChange
+	crash    crash
 }
 
-func newJourney(t *testing.T, b *bench) *journey {
+// newJourney seats a party of its own, and has the nth point of what follows fail.
+func newJourney(t *testing.T, b *bench, nth int) *journey {
 	t.Helper()
-	j := &journey{b: b, from: b.open(t, 4), to: b.open(t, 4)}
-	old := b.join(t, j.from.id, "t1", "ada", "bo")
-	j.from.enter(t, old, "ada")
-	j.from.enter(t, old, "bo")
+	j := &journey{b: b, from: b.open(t, 4), to: b.open(t, 4), crash: crash{nth: nth}}
+	for _, name := range []string{"ada", "bo"} {
+		j.party = append(j.party, throng.PlayerID(fmt.Sprintf("%s-%d", name, nth)))
+	}
+	old := b.join(t, j.from.id, "t1", j.party...)
+	for _, p := range j.party {
+		j.from.enter(t, old, p)
+	}
 	j.from.beat(t)
+	b.rig.Break(j.crash.fault)
 	return j
 }
 
@@ -70,11 +78,13 @@ func (j *journey) steps(t *testing.T) []func() error {
 	}
 	return []func() error{
 		func() (err error) {
-			j.grant, err = j.b.tryJoin(t, j.to.id, ticket("t2", "ada", "bo"))
+			j.grant, err = j.b.tryJoin(t, j.to.id, ticket("t2", j.party...))
 			return err
 		},
 		func() error {
-			j.changes = append(j.changes, j.to.admit(j.grant, "ada"), j.to.admit(j.grant, "bo"))
+			for _, p := range j.party {
+				j.changes = append(j.changes, j.to.admit(j.grant, p))
+			}
 			return nil
 		},
 		confirm(0), confirm(1),
@@ -82,72 +92,79 @@ func (j *journey) steps(t *testing.T) []func() error {
 	}
 }
 
-func crashRepeated(t *testing.T, b *bench) {
+// arrived checks that the party plays where it went, and nowhere else.
+func (j *journey) arrived(t *testing.T) {
+	t.Helper()
+	j.b.seats(t, j.from.id, 0, 0)
+	j.b.seats(t, j.to.id, 2, 0)
+	for _, p := range j.party {
+		j.b.at(t, p, j.to.id)
+	}
+	if t.Failed() {
+		t.Fatalf("crash at %s", j.crash.where)
+	}
+}
+
+// crashes makes a journey for each of its points, until there are no more.
+func crashes(t *testing.T, b *bench, travel func(*journey)) (all []*journey, servers []*server) {
+	t.Helper()
 	for nth := 1; ; nth++ {
-		b := b.again()
-		j := newJourney(t, b)
-		c := &crash{nth: nth}
-		b.rig.Break(c.fault)
+		j := newJourney(t, b, nth)
+		travel(j)
+		b.rig.Break(nil)
+		if j.crash.where == "" {
+			t.Logf("%d points", j.crash.seen)
+			return all, servers
+		}
+		all, servers = append(all, j), append(servers, j.from, j.to)
+	}
+}
+
+func crashRepeated(t *testing.T, b *bench) {
+	all, servers := crashes(t, b, func(j *journey) {
 		for i, step := range j.steps(t) {
 			err := step()
 			if errors.Is(err, errCrash) {
 				err = step()
 			}
 			if err != nil {
-				t.Fatalf("crash at %s: step %d: got %v when it was repeated", c.where, i, err)
+				t.Fatalf("crash at %s: step %d: got %v when it was repeated", j.crash.where, i, err)
 			}
 		}
-		b.rig.Break(nil)
-		if c.where == "" {
-			t.Logf("%d points", c.seen)
-			return
-		}
-		b.alive(t, throng.HoldTime+time.Second, j.from, j.to)
-		b.seats(t, j.from.id, 0, 0)
-		b.seats(t, j.to.id, 2, 0)
-		b.at(t, "ada", j.to.id)
-		b.at(t, "bo", j.to.id)
-		if t.Failed() {
-			t.Fatalf("crash at %s", c.where)
-		}
+	})
+	b.alive(t, throng.HoldTime+time.Second, servers...)
+	for _, j := range all {
+		j.arrived(t)
 	}
 }
 
 func crashAbandoned(t *testing.T, b *bench) {
-	for nth := 1; ; nth++ {
-		b := b.again()
-		j := newJourney(t, b)
-		c := &crash{nth: nth}
-		b.rig.Break(c.fault)
+	all, servers := crashes(t, b, func(j *journey) {
 		for _, step := range j.steps(t)[:4] {
 			if err := step(); err != nil {
 				break
 			}
 		}
-		b.rig.Break(nil)
-		if c.where == "" {
-			return
-		}
-		// Whoever was not let in and confirmed gives up; the servers go on.
-		for _, s := range []*server{j.from, j.to} {
-			s.obey(s.beat(t))
-		}
+	})
+	// Whoever was not let in and confirmed gives up; the servers go on.
+	for _, s := range servers {
+		s.obey(s.beat(t))
+	}
+	for _, j := range all {
 		for p := range j.to.seats {
 			j.to.leave(p)
 		}
-		b.alive(t, throng.HoldTime+2*time.Second, j.from, j.to)
+	}
+	b.alive(t, throng.HoldTime+2*time.Second, servers...)
+	for _, j := range all {
 		b.seats(t, j.to.id, 0, 0)
-		g := b.join(t, j.to.id, "t3", "ada", "bo")
-		j.to.enter(t, g, "ada")
-		j.to.enter(t, g, "bo")
+		g := b.join(t, j.to.id, "t3", j.party...)
+		for _, p := range j.party {
+			j.to.enter(t, g, p)
+		}
 		for range 2 {
 			j.from.obey(j.from.beat(t))
 		}
-		b.seats(t, j.from.id, 0, 0)
-		b.seats(t, j.to.id, 2, 0)
-		b.at(t, "ada", j.to.id)
-		if t.Failed() {
-			t.Fatalf("crash at %s", c.where)
-		}
+		j.arrived(t)
 	}
 }
