@@ -31,8 +31,8 @@ test: test-web ## all tests, with the race detector, in random order
 	@scripts/setup.sh redis-server:redis-server || echo "NO TESTS with a real Redis: there is no redis-server" >&2
 	@scripts/setup.sh ip:iproute2 || echo "NO TESTS of a network that is cut: there is no ip" >&2
 	$(GO) vet $(PKGS)
-	$(GO) test -race -shuffle=on -timeout 30m $(PKGS)
-	$(GO) test -run 'TestReplicas|TestStatedWaits$$' -timeout 10m ./match
+	GO=$(GO) scripts/test.sh -race -shuffle=on -timeout 20m $(PKGS)
+	GO=$(GO) scripts/test.sh -run 'TestReplicas|TestStatedWaits$$' -timeout 10m ./match
 
 .PHONY: test-web
 ifeq ($(shell command -v npm),)

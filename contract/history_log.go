@@ -117,8 +117,9 @@ func (j *journal) also(as *event, e event) {
 	j.events = append(j.events, &e)
 }
 
-// check checks that the events are linearizable, by player and by session.
-func (j *journal) check() []string {
+// check checks that the events are linearizable, by player and by session, and
+// returns for whom they are not, or the first of them.
+func (j *journal) check(first bool) []string {
 	players, sessions := map[throng.PlayerID][]*event{}, map[throng.SessionID][]*event{}
 	callers := map[throng.PlayerID][]*event{}
 	for _, e := range j.events {
@@ -141,11 +142,17 @@ func (j *journal) check() []string {
 	for _, p := range slices.Sorted(maps.Keys(players)) {
 		if why := linearize(playerModel(p), players[p]); why != "" {
 			broken = append(broken, fmt.Sprintf("player %s: %s", p, why))
+			if first {
+				return broken
+			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(sessions)) {
 		if why := linearize(sessionModel(id, j.capacities[id]), j.aroundSession(sessions[id], callers)); why != "" {
 			broken = append(broken, fmt.Sprintf("session %s: %s", id, why))
+			if first {
+				return broken
+			}
 		}
 	}
 	return broken

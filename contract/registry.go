@@ -43,6 +43,7 @@ func Registry(t *testing.T, open func(t *testing.T) RegistryRig) {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
+				defer Limit(t, 4*time.Minute)()
 				rig := open(t)
 				if c.long && rig.Slow {
 					t.Skip("takes minutes on a real clock")

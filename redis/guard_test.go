@@ -219,6 +219,6 @@ func (g guard) history(t *testing.T, shared *ground, seed uint64) (said string, 
 		}
 	}
 	c := g.config
-	c.Seed = seed
+	c.Seed, c.First = seed, true
 	return contract.History(t, h, c)
 }

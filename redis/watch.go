@@ -36,7 +36,6 @@ type watch struct {
 
 	// Owned by poll.
 	polls int
-	ready bool // as at the last poll
 	log   time.Time
 }
 
@@ -119,12 +118,20 @@ func (st *Store) Changes(ctx context.Context, cursor uint64) (throng.SessionChan
 	for {
 		feed := w.feed.Load()
 		b := feed.Since(cursor)
-		if ctx.Err() == nil && (b.Full || len(b.Sessions) > 0) && w.complete() && st.stamps.wait(st.now()) == 0 && feed == w.feed.Load() {
+		news := b.Full || len(b.Sessions) > 0
+		if ctx.Err() == nil && news && w.complete() && st.stamps.wait(st.now()) == 0 && feed == w.feed.Load() {
 			return w.changes(b), nil
+		}
+		// Nothing wakes who has news that may not be told yet: it becomes so by a
+		// stamp of whatever process, or as time passes.
+		var again <-chan time.Time
+		if news {
+			again = time.After(pollTime)
 		}
 		select {
 		case <-ctx.Done():
 			return throng.SessionChanges{}, throng.Errorf(throng.Unavailable, "nothing changed: %w", ctx.Err())
+		case <-again:
 		case <-b.Wait:
 		}
 	}
@@ -168,7 +175,6 @@ func (w *watch) changes(b session.Batch) throng.SessionChanges {
 func (st *Store) poll(ctx context.Context) error {
 	w := &st.watch
 	w.polls++
-	defer w.wakeIfReady(st)
 	client, err := st.bulk.get()
 	if err != nil {
 		return err
@@ -189,15 +195,6 @@ func (st *Store) pollNudged(ctx context.Context) error {
 		return err
 	}
 	return st.follow(ctx, client, true)
-}
-
-// wakeIfReady wakes who waits for the shards once all of them grant.
-func (w *watch) wakeIfReady(st *Store) {
-	ready := w.complete() && st.stamps.wait(st.now()) == 0
-	if ready && !w.ready {
-		w.feed.Load().Wake()
-	}
-	w.ready = ready
 }
 
 func (w *watch) failed(st *Store, err error) {
