@@ -143,7 +143,7 @@ func guards() []guard {
 			patches: []redis.Patch{{"hold", "if need > capacity - seated - waiting and need > 0 or holds >= 1024 then return 4 end", ""}},
 		},
 		{
-			name: "a seat needs room", config: contract.HistoryConfig{Capacity: 1, Sessions: 2, Fates: 20, Slow: true, Hasty: 40, Rounds: 300},
+			name: "a seat needs room", config: contract.HistoryConfig{Capacity: 1, Slow: true, Rounds: 1000},
 			patches: []redis.Patch{
 				{"seat", "elseif cur == 0 and seated >= capacity then", "elseif false then"},
 				{"seat", "elseif not v and (state ~= 1 or capacity - seated - waiting <= 0) then", "elseif not v and state ~= 1 then"},

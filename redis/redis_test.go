@@ -27,12 +27,14 @@ type ground struct {
 
 func alone(t *testing.T) *ground {
 	t.Helper()
+	t.Cleanup(contract.Limit(t, 8*time.Minute))
 	s := redistest.Start(t)
 	return &ground{url: s.URL(), servers: []*redistest.Server{s}, shelf: redis.NewShelf(throng.TokenTime)}
 }
 
 func clustered(t *testing.T) *ground {
 	t.Helper()
+	t.Cleanup(contract.Limit(t, 8*time.Minute))
 	c := redistest.StartCluster(t, 0)
 	return &ground{url: c.URL(), servers: c.Masters, shelf: redis.NewShelf(throng.TokenTime)}
 }

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -92,37 +93,32 @@ func Launch(dir string, args ...string) (*Server, error) {
 	return nil, err
 }
 
-// freePort finds a port that is free, and whose port for the Cluster's bus,
-// 10,000 higher, is too.
+// Ports for servers, and 10,000 higher for the Cluster's bus, are below those that
+// systems give to outgoing connections: one of these must not sit on the port of a
+// server that is to come back, nor reach itself there.
+const (
+	lowestPort = 11000
+	ports      = 11000
+	busOffset  = 10000
+)
+
+// freePort finds a port that is free, and whose port for the Cluster's bus is too.
 func freePort() (int, error) {
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it returns at once
-		if err != nil {
-			return 0, fmt.Errorf("find a port: %w", err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's
-		if err := l.Close(); err != nil {
-			return 0, fmt.Errorf("find a port: %w", err)
-		}
-		if port > 55000 {
-			port -= 20000
-		}
-		free := true
-		for _, p := range []int{port, port + 10000} {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p))) //nolint:noctx // as above
-			if err != nil {
-				free = false
-				continue
-			}
-			if err := l.Close(); err != nil {
-				return 0, fmt.Errorf("find a port: %w", err)
-			}
-		}
-		if free {
+	for range 1000 {
+		port := lowestPort + rand.IntN(ports) //nolint:gosec // any will do
+		if isFree(port) && isFree(port+busOffset) {
 			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("there is no free port")
+	return 0, fmt.Errorf("there is no free port from %d to %d", lowestPort, lowestPort+ports-1)
+}
+
+func isFree(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // it returns at once
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 // run starts the process and waits until it answers.
@@ -134,6 +130,7 @@ func (s *Server) run() error {
 	s.process = exec.Command(s.binary, args...) //nolint:gosec,noctx // a test's own server, ended by Stop
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.process.Dir = s.dir
+	s.process.WaitDelay = time.Second // a child of its own may have its output
 	var said bytes.Buffer
 	s.process.Stderr, s.process.Stdout = &said, &said
 	if err := s.process.Start(); err != nil {
