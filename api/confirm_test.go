@@ -151,3 +151,33 @@ func TestAnswersKeepTheirError(t *testing.T) {
 		t.Errorf("got %v after %v, want %v", got, throng.RetryAfterOf(got), said)
 	}
 }
+
+// TestConfirmAfterALateHandover: the server took a session although nobody waited
+// for its answer any more, and speaks for it.
+func TestConfirmAfterALateHandover(t *testing.T) {
+	d := openDoor(t, nil)
+	s := d.server(d.serverToken(serverA, ""))
+	ctx, giveUp := context.WithCancel(t.Context())
+	took := make(chan struct{})
+	o := orders{handover: func(throng.Handover) error {
+		giveUp()
+		<-took
+		return nil
+	}}
+	go func() { _ = s.Serve(t.Context(), hello, o) }()
+	link := <-d.world.links
+	if err := link.Handover(ctx, d.handover()); throng.KindOf(err) != throng.Unavailable || err == nil {
+		t.Errorf("handover: got %v, want unavailable", err)
+	}
+	close(took)
+	var err error
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; {
+		// Before the server's answer is out the door knows of no session.
+		if err = s.Confirm(t.Context(), beat, joined("ada")); err == nil {
+			break
+		}
+	}
+	if err != nil || d.routed("POST /v1/sessions/{id}/confirm") {
+		t.Errorf("confirm: got %v, want it confirmed over the connection", err)
+	}
+}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -125,6 +127,9 @@ type link struct {
 	mu      sync.Mutex
 	next    uint64
 	answers map[uint64]handing // handovers that are not answered
+	// given is those that nobody waits for any more: the server may take one all
+	// the same. At most maxHandovers, the latest.
+	given map[uint64]throng.SessionID
 
 	confirming confirming
 }
@@ -144,6 +149,7 @@ func newLink(conn *websocket.Conn, m *metrics) *link {
 		lost:       lost,
 		lose:       sync.OnceFunc(func() { close(lost) }),
 		answers:    make(map[uint64]handing),
+		given:      make(map[uint64]throng.SessionID),
 		confirming: newConfirming(),
 	}
 }
@@ -260,16 +266,32 @@ func (l *link) read(ctx, running context.Context) error {
 func (l *link) handed(said gen.HandoverAnswer) {
 	l.mu.Lock()
 	h, ok := l.answers[said.ID]
-	delete(l.answers, said.ID)
-	l.mu.Unlock()
 	if !ok {
-		return // nobody waits for it any more
+		h.session = l.given[said.ID]
 	}
+	delete(l.answers, said.ID)
+	delete(l.given, said.ID)
+	l.mu.Unlock()
 	err := said.Err()
-	if err == nil {
+	if err == nil && h.session != "" {
 		l.confirming.session = h.session
 	}
-	h.answer <- err
+	if ok {
+		h.answer <- err
+	}
+}
+
+// giveUp waits for a handover's answer no more. mu is held.
+func (l *link) giveUp(id uint64) {
+	h, ok := l.answers[id]
+	if !ok {
+		return
+	}
+	delete(l.answers, id)
+	l.given[id] = h.session
+	if len(l.given) > maxHandovers {
+		delete(l.given, slices.Min(slices.Collect(maps.Keys(l.given))))
+	}
 }
 
 func (l *link) write(ctx context.Context) error {
@@ -370,7 +392,7 @@ func (l *link) Handover(ctx context.Context, h throng.Handover) error {
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.answers, id)
+		l.giveUp(id)
 	}()
 	handover := gen.HandoverOf(id, h)
 	if err := l.send(gen.ControlDown{Handover: &handover}); err != nil {

@@ -120,8 +120,33 @@ func (j *journal) also(as *event, e event) {
 // check checks that the events are linearizable, by player and by session, and
 // returns for whom they are not, or the first of them.
 func (j *journal) check(first bool) []string {
-	players, sessions := map[throng.PlayerID][]*event{}, map[throng.SessionID][]*event{}
-	callers := map[throng.PlayerID][]*event{}
+	sessions, players, callers := j.sorted()
+	var broken []string
+	done := func() bool { return first && len(broken) > 0 }
+	for _, p := range slices.Sorted(maps.Keys(players)) {
+		if done() {
+			break
+		}
+		if why := linearize(playerModel(p), players[p]); why != "" {
+			broken = append(broken, fmt.Sprintf("player %s: %s", p, why))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(sessions)) {
+		if done() {
+			break
+		}
+		if why := linearize(sessionModel(id, j.capacities[id]), j.aroundSession(sessions[id], callers)); why != "" {
+			broken = append(broken, fmt.Sprintf("session %s: %s", id, why))
+		}
+	}
+	return broken
+}
+
+// sorted returns the events by session, by player, and those that answer tickets
+// by caller.
+func (j *journal) sorted() (sessions map[throng.SessionID][]*event, players, callers map[throng.PlayerID][]*event) {
+	players, sessions = map[throng.PlayerID][]*event{}, map[throng.SessionID][]*event{}
+	callers = map[throng.PlayerID][]*event{}
 	for _, e := range j.events {
 		for _, p := range e.of() {
 			players[p] = append(players[p], e)
@@ -138,24 +163,7 @@ func (j *journal) check(first bool) []string {
 			}
 		}
 	}
-	var broken []string
-	for _, p := range slices.Sorted(maps.Keys(players)) {
-		if why := linearize(playerModel(p), players[p]); why != "" {
-			broken = append(broken, fmt.Sprintf("player %s: %s", p, why))
-			if first {
-				return broken
-			}
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(sessions)) {
-		if why := linearize(sessionModel(id, j.capacities[id]), j.aroundSession(sessions[id], callers)); why != "" {
-			broken = append(broken, fmt.Sprintf("session %s: %s", id, why))
-			if first {
-				return broken
-			}
-		}
-	}
-	return broken
+	return sessions, players, callers
 }
 
 // aroundSession adds what may have released the session's holds.
