@@ -129,13 +129,15 @@ func (o *Orchestrator) TookElsewhere(ids []throng.ServerID) error {
 	return err
 }
 
-// Opens says whether a server is being found here for the session.
+// Opens says whether a server is being found here for the session, or was: it is
+// known here to be bound to one.
 func (o *Orchestrator) Opens(id throng.SessionID) (bool, error) {
-	return ask(o, func(_ context.Context, t *table, _ time.Time) bool { return t.openings[id] != nil })
+	return ask(o, func(_ context.Context, t *table, _ time.Time) bool { return t.openings[id] != nil || t.bound[id] != "" })
 }
 
 // Resume is Start for a session that somebody else opened and may be starting:
-// it does nothing while he is. It blocks for up to a second. Two orchestrators
+// it does nothing while he is, or once he did, since who asks may have heard of
+// the session before that. It blocks for up to a second. Two orchestrators
 // that start the same session do no harm: the registry binds one server, and
 // the other one ends.
 func (o *Orchestrator) Resume(ctx context.Context, s throng.Session, r throng.Release) error {

@@ -292,6 +292,33 @@ func TestResumeLeavesItToWhoStarts(t *testing.T) {
 	})
 }
 
+// Who waits for a session may ask for it after it was bound, on old news.
+func TestResumeOfABoundSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRegion(), &cluster{}
+		a, b := c.runReplica(t, r, 1, 20), c.runReplica(t, r, 1, 20)
+		after(t, 5*time.Second)
+		id := a.opened(t)
+		old := r.session(id)
+		after(t, 5*time.Second)
+		r.isOpen(t, id)
+		for _, o := range []*replica{a, b} {
+			if err := o.o.Resume(t.Context(), old, throng.Release{Place: "arena", Version: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		after(t, throng.LeaseTime)
+		r.isOpen(t, id)
+		handed := 0
+		for _, g := range r.games() {
+			handed += len(g.handed)
+		}
+		if handed != 1 {
+			t.Errorf("got %d handovers, want one", handed)
+		}
+	})
+}
+
 // Two orchestrators that start the same session, because one of them was not
 // heard: one server is bound, the other ends.
 func TestTwinsAreOne(t *testing.T) {
