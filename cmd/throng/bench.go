@@ -48,6 +48,11 @@ type joinReport struct {
 	OverCapacity int `json:"over_capacity"`
 	Twice        int `json:"seats_twice"`
 
+	// Of the game servers while joins were measured: a lease lapses after three
+	// that were missed in a row.
+	Heartbeats       int64 `json:"heartbeats"`
+	HeartbeatsMissed int64 `json:"heartbeats_missed"`
+
 	Replicas int `json:"replicas"`
 	// Of the control planes, the generator with its game servers, and Redis: CPU
 	// seconds a second while joins were measured.
@@ -114,6 +119,7 @@ func (c *benchJoinCmd) measure(e *env, r *benchRegion, report *joinReport) error
 		return err
 	}
 	var before usage
+	beats, missed := r.beats()
 	joins := load.Crowd(r.ctx, load.CrowdConfig{
 		Place: r.place, Players: players, AtOnce: c.AtOnce, Rate: c.Rate, Stay: c.Stay, Warm: c.Joins / 10,
 		Began: func() { before = r.usage() }, Arrive: r.arrive, Leave: r.leave,
@@ -123,6 +129,8 @@ func (c *benchJoinCmd) measure(e *env, r *benchRegion, report *joinReport) error
 	if err := e.ctx.Err(); err != nil {
 		return fmt.Errorf("stopped: %w", err)
 	}
+	report.Heartbeats, report.HeartbeatsMissed = r.beats()
+	report.Heartbeats, report.HeartbeatsMissed = report.Heartbeats-beats, report.HeartbeatsMissed-missed
 	seen := r.hosted()
 	seconds := joins.Took.Seconds()
 	report.JoinsPerS, report.Joined, report.Failed, report.Errors = joins.PerSecond(), joins.Joined, joins.Failed, joins.Errors
@@ -208,8 +216,8 @@ func (c *benchJoinCmd) holds(e *env, report *joinReport) error {
 func (r joinReport) text(w io.Writer) {
 	fmt.Fprintf(w, "%.0f joins/s by %d control planes; ticket to confirm p50 %.1f ms, p99 %.1f ms; to token p50 %.1f ms, p99 %.1f ms\n",
 		r.JoinsPerS, r.Replicas, r.P50MS, r.P99MS, r.PlaceP50MS, r.PlaceP99MS)
-	fmt.Fprintf(w, "joined %d, failed %d; servers %d (ideal %d), over capacity %d, seats twice %d\n",
-		r.Joined, r.Failed, r.Servers, r.IdealServers, r.OverCapacity, r.Twice)
+	fmt.Fprintf(w, "joined %d, failed %d; servers %d (ideal %d), over capacity %d, seats twice %d; %d heartbeats, %d missed\n",
+		r.Joined, r.Failed, r.Servers, r.IdealServers, r.OverCapacity, r.Twice, r.Heartbeats, r.HeartbeatsMissed)
 	fmt.Fprintf(w, "processors: control %.2f, generator and game servers %.2f, redis %.2f; %.0f joins for each CPU second of control\n",
 		r.ControlCPU, r.GeneratorCPU, r.RedisCPU, r.JoinsPerCPU)
 	if r.DoorPerS > 0 {

@@ -150,7 +150,7 @@ func (r *benchRegion) watchRedis() error {
 
 func (r *benchRegion) flushRedis() error { return emptyRedis(r.ctx, r.redis) }
 
-// beats is how many heartbeats of adopted sessions were answered, and missed.
+// beats is how many heartbeats of its game servers were answered, and missed.
 func (r *benchRegion) beats() (answered, missed int64) {
 	for _, h := range r.hosts {
 		a, m := h.Beats()
