@@ -95,18 +95,7 @@ func (c *benchJoinCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	err = c.measure(e, r, &report)
-	if closing := r.close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		err = writeJSON(e.out, report)
-	} else {
-		report.text(e.out)
-	}
+	err = r.finish(e, c.JSON, &report, c.measure(e, r, &report))
 	if err == nil && (report.Failed > 0 || report.OverCapacity > 0 || report.Twice > 0) {
 		return errSilent
 	}
@@ -213,7 +202,7 @@ func (c *benchJoinCmd) holds(e *env, report *joinReport) error {
 	return nil
 }
 
-func (r joinReport) text(w io.Writer) {
+func (r *joinReport) text(w io.Writer) {
 	fmt.Fprintf(w, "%.0f joins/s by %d control planes; ticket to confirm p50 %.1f ms, p99 %.1f ms; to token p50 %.1f ms, p99 %.1f ms\n",
 		r.JoinsPerS, r.Replicas, r.P50MS, r.P99MS, r.PlaceP50MS, r.PlaceP99MS)
 	fmt.Fprintf(w, "joined %d, failed %d; servers %d (ideal %d), over capacity %d, seats twice %d; %d heartbeats, %d missed\n",

@@ -52,18 +52,7 @@ func (c *benchHeartbeatCmd) Run(e *env) error {
 		return err
 	}
 	var report heartbeatReport
-	err = c.measure(e, r, &report)
-	if closing := r.close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		err = writeJSON(e.out, report)
-	} else {
-		report.text(e.out)
-	}
+	err = r.finish(e, c.JSON, &report, c.measure(e, r, &report))
 	if err == nil && (report.Failed > 0 || report.Ended > 0) {
 		return errSilent
 	}
@@ -126,7 +115,7 @@ func (c *benchHeartbeatCmd) measure(e *env, r *benchRegion, report *heartbeatRep
 	return nil
 }
 
-func (r heartbeatReport) text(w io.Writer) {
+func (r *heartbeatReport) text(w io.Writer) {
 	fmt.Fprintf(w, "%.0f heartbeats/s to %d control planes: p50 %.1f ms, p99 %.1f ms; %d answered, %d failed, %.0f roster changes/s\n",
 		r.HeartbeatsPerS, r.Replicas, r.P50MS, r.P99MS, r.Heartbeats, r.Failed, r.ChangesPerS)
 	fmt.Fprintf(w, "%d sessions with %d players; %d ended meanwhile\n", r.Sessions, r.Players, r.Ended)

@@ -444,6 +444,20 @@ func processorTime(pid int) time.Duration {
 	return time.Duration(ticks*10) * time.Millisecond // 100 a second, on every Linux
 }
 
+// finish ends all that was started and prints what was measured, also when
+// something did not end well.
+func (r *benchRegion) finish(e *env, asJSON bool, report interface{ text(w io.Writer) }, measured error) error {
+	closing := r.close()
+	if measured != nil {
+		return measured
+	}
+	if asJSON {
+		return errors.Join(writeJSON(e.out, report), closing)
+	}
+	report.text(e.out)
+	return closing
+}
+
 // close ends all that was started.
 func (r *benchRegion) close() error {
 	r.stop()

@@ -69,18 +69,7 @@ func (c *benchRegistryCmd) Run(e *env) error {
 		return err
 	}
 	report := registryReport{Sessions: c.Sessions}
-	err = c.measure(e, r, &report)
-	if closing := r.close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return writeJSON(e.out, report)
-	}
-	report.text(e.out)
-	return nil
+	return r.finish(e, c.JSON, &report, c.measure(e, r, &report))
 }
 
 func (c *benchRegistryCmd) measure(e *env, r *benchRegion, report *registryReport) error {
@@ -210,7 +199,7 @@ func (c *benchRegistryCmd) flush(e *env, r *benchRegion, report *registryReport)
 	return nil
 }
 
-func (r registryReport) text(w io.Writer) {
+func (r *registryReport) text(w io.Writer) {
 	fmt.Fprintf(w, "%d sessions, %d players; %.0f heartbeats/s (%d missed), %d sessions ended\n",
 		r.Sessions, r.PlayersHeld, r.HeartbeatsPerS, r.Missed, r.Ended)
 	fmt.Fprintf(w, "%.0f joins/s: p50 %.1f ms, p99 %.1f ms; joined %d, failed %d, over capacity %d\n",
