@@ -28,7 +28,6 @@ type benchJoinCmd struct {
 	Capacity int           `default:"100" help:"Seats of a session of the place that is joined."`
 	Stay     time.Duration `help:"How long a player stays; 0: until the end." placeholder:"TIME"`
 	NoLimit  bool          `help:"Do not measure the limit: the same door doing tokens and bodies with a constant answer."`
-	JSON     bool          `help:"Print the report as JSON."`
 	benchRegionFlags
 }
 
@@ -95,7 +94,7 @@ func (c *benchJoinCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	err = r.finish(e, c.JSON, &report, c.measure(e, r, &report))
+	err = r.finish(e, &report, c.measure(e, r, &report))
 	if err == nil && (report.Failed > 0 || report.OverCapacity > 0 || report.Twice > 0) {
 		return errSilent
 	}

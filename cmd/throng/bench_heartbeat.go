@@ -17,7 +17,6 @@ type benchHeartbeatCmd struct {
 	AtOnce   int           `default:"64" help:"Heartbeats under way at once."`
 	Rate     float64       `help:"Heartbeats a second that begin; 0: as many as AT-ONCE allow." placeholder:"N"`
 	For      time.Duration `default:"10s" help:"How long is measured."`
-	JSON     bool          `help:"Print the report as JSON."`
 	benchRegionFlags
 }
 
@@ -52,7 +51,7 @@ func (c *benchHeartbeatCmd) Run(e *env) error {
 		return err
 	}
 	var report heartbeatReport
-	err = r.finish(e, c.JSON, &report, c.measure(e, r, &report))
+	err = r.finish(e, &report, c.measure(e, r, &report))
 	if err == nil && (report.Failed > 0 || report.Ended > 0) {
 		return errSilent
 	}

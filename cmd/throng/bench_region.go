@@ -44,6 +44,7 @@ type benchRegionFlags struct {
 	Redis    string   `help:"Redis of the region that is started; without it its registry is in memory." placeholder:"URL"`
 	Replicas int      `default:"1" help:"Control planes of the region that is started."`
 	Warm     int      `default:"20" help:"Idle game servers that each keeps ready."`
+	JSON     bool     `help:"Print the report as JSON."`
 }
 
 // benchRegion is a region under load, with a node of simulated game servers on
@@ -446,12 +447,12 @@ func processorTime(pid int) time.Duration {
 
 // finish ends all that was started and prints what was measured, also when
 // something did not end well.
-func (r *benchRegion) finish(e *env, asJSON bool, report interface{ text(w io.Writer) }, measured error) error {
+func (r *benchRegion) finish(e *env, report interface{ text(w io.Writer) }, measured error) error {
 	closing := r.close()
 	if measured != nil {
 		return measured
 	}
-	if asJSON {
+	if r.flags.JSON {
 		return errors.Join(writeJSON(e.out, report), closing)
 	}
 	report.text(e.out)

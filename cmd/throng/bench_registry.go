@@ -29,7 +29,6 @@ type benchRegistryCmd struct {
 	For      time.Duration `default:"60s" help:"How long is measured."`
 	AtOnce   int           `default:"512" help:"Joins under way at most."`
 	Flush    bool          `help:"At the end empty Redis (FLUSHALL) and measure when joins go through again."`
-	JSON     bool          `help:"Print the report as JSON."`
 	benchRegionFlags
 }
 
@@ -69,7 +68,7 @@ func (c *benchRegistryCmd) Run(e *env) error {
 		return err
 	}
 	report := registryReport{Sessions: c.Sessions}
-	return r.finish(e, c.JSON, &report, c.measure(e, r, &report))
+	return r.finish(e, &report, c.measure(e, r, &report))
 }
 
 func (c *benchRegistryCmd) measure(e *env, r *benchRegion, report *registryReport) error {
