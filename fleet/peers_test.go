@@ -266,6 +266,18 @@ func TestPeersThatDoNotAnswer(t *testing.T) {
 	})
 }
 
+// wasHanded checks how many handovers there were of all sessions.
+func (r *region) wasHanded(t *testing.T, want int) {
+	t.Helper()
+	got := 0
+	for _, g := range r.games() {
+		got += len(g.handed)
+	}
+	if got != want {
+		t.Errorf("got %d handovers, want %d", got, want)
+	}
+}
+
 // A session that somebody is starting is not started again.
 func TestResumeLeavesItToWhoStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -282,13 +294,7 @@ func TestResumeLeavesItToWhoStarts(t *testing.T) {
 		}
 		after(t, 3*time.Second)
 		r.isOpen(t, id)
-		handed := 0
-		for _, g := range r.games() {
-			handed += len(g.handed)
-		}
-		if handed != 1 {
-			t.Errorf("got %d handovers, want one", handed)
-		}
+		r.wasHanded(t, 1)
 	})
 }
 
@@ -309,13 +315,7 @@ func TestResumeOfABoundSession(t *testing.T) {
 		}
 		after(t, throng.LeaseTime)
 		r.isOpen(t, id)
-		handed := 0
-		for _, g := range r.games() {
-			handed += len(g.handed)
-		}
-		if handed != 1 {
-			t.Errorf("got %d handovers, want one", handed)
-		}
+		r.wasHanded(t, 1)
 	})
 }
 
@@ -333,13 +333,7 @@ func TestTwinsAreOne(t *testing.T) {
 		}
 		after(t, throng.LeaseTime)
 		r.isOpen(t, id)
-		handed := 0
-		for _, g := range r.games() {
-			handed += len(g.handed)
-		}
-		if handed != 2 {
-			t.Errorf("got %d handovers, want two", handed)
-		}
+		r.wasHanded(t, 2)
 		r.audit(t) // the one that is not bound is not alive
 	})
 }
