@@ -2,8 +2,9 @@
 # Runs go test with the given arguments, the packages last, and says at the end
 # what failed, so that the end of a long log is enough to know it.
 #
-# RERUN=1: packages that failed run again, by themselves, and have to pass twice;
-# then they are named as flaky, and the run passes. A data race is never excused.
+# RERUN=1: if nothing failed but packages that hung, they run again, by themselves,
+# and have to pass twice; then they are named, and the run passes. What a test found
+# wrong and data races are never excused.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
@@ -25,7 +26,9 @@ status=$?
 failed=$(failures)
 printf '\n== what failed\n%s\n' "$failed"
 packages=$(awk '$1 == "FAIL" && $2 ~ /\// { print $2 }' "$log" | sort -u)
-if [ "${RERUN:-0}" != 1 ] || [ -z "$packages" ] || grep -q '^WARNING: DATA RACE' "$log"; then
+hung=$(grep -cE '^panic: (test timed out|--- FAIL: .* is not over)' "$log")
+if [ "${RERUN:-0}" != 1 ] || [ -z "$packages" ] || [ "$hung" -ne "$(echo "$packages" | wc -l)" ] ||
+  grep -qE '^ *--- FAIL|^WARNING: DATA RACE' "$log"; then
   exit "$status"
 fi
 
@@ -41,4 +44,4 @@ for round in 1 2; do
     exit "$status"
   fi
 done
-printf '\n== FLAKY: these failed at first and passed twice by themselves: %s\n%s\n' "$(echo $packages)" "$failed"
+printf '\n== FLAKY: these hung at first and passed twice by themselves: %s\n%s\n' "$(echo $packages)" "$failed"
