@@ -34,6 +34,9 @@ type Config struct {
 
 	Stock int // idle servers kept ready; 0: each opening waits for its own
 	Max   int // most servers, those of peers included; 64
+	// AtOnce is most allocations under way; 8. A backend that answers them in
+	// batches is faster with more.
+	AtOnce int
 
 	Entropy io.Reader             // names servers; crypto/rand
 	Logger  *slog.Logger          // nil: says nothing
@@ -50,6 +53,7 @@ type Orchestrator struct {
 	peers    Peers
 	stock    int
 	most     int
+	atOnce   int
 	entropy  io.Reader
 	logger   *slog.Logger
 	metrics  *metrics
@@ -89,6 +93,7 @@ func New(c Config) (*Orchestrator, error) {
 		peers:    c.Peers,
 		stock:    c.Stock,
 		most:     c.Max,
+		atOnce:   c.AtOnce,
 		entropy:  c.Entropy,
 		logger:   c.Logger,
 		mail:     make(chan message, mailbox),
@@ -97,6 +102,9 @@ func New(c Config) (*Orchestrator, error) {
 	}
 	if o.most == 0 {
 		o.most = 64
+	}
+	if o.atOnce < 0 {
+		return nil, throng.AtField(throng.Invalid, "AtOnce", "%d allocations under way are not possible", o.atOnce)
 	}
 	if o.stock < 0 || o.most < 0 || o.stock > o.most {
 		return nil, throng.Errorf(throng.Invalid, "a stock of %d in a fleet of %d is not possible", o.stock, o.most)

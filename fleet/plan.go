@@ -1,13 +1,14 @@
 package fleet
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/throng-gg/throng"
 )
 
 const (
-	atOnce      = 8                // most allocations under way
+	atOnce      = 8                // most allocations under way, unless the backend likes more
 	surplusWait = time.Minute      // how long there are too many idle before one is released
 	surplusStep = 10 * time.Second // between one such release and the next
 )
@@ -17,6 +18,8 @@ type View struct {
 	Now   time.Time
 	Stock int // idle servers to keep
 	Max   int // most servers
+
+	AtOnce int // most allocations under way; 0: 8
 
 	Asked    int // allocations under way
 	Started  int // allocated, not connected
@@ -46,7 +49,7 @@ func Plan(v View) Decision {
 		return Decision{}
 	}
 	room := v.Max - coming - v.Occupied
-	return Decision{Allocate: max(min(need, room, atOnce-v.Asked), 0)}
+	return Decision{Allocate: max(min(need, room, cmp.Or(v.AtOnce, atOnce)-v.Asked), 0)}
 }
 
 func shrink(v View) Decision {

@@ -17,6 +17,7 @@ func TestPlan(t *testing.T) {
 		"on their way":             {View{Stock: 2, Max: 10, Asked: 1, Started: 1}, Decision{}},
 		"openings on top":          {View{Stock: 2, Max: 10, Idle: 2, Waiting: 3}, Decision{Allocate: 3}},
 		"eight at once":            {View{Max: 100, Waiting: 50, Asked: 3}, Decision{Allocate: 5}},
+		"or as many as are liked":  {View{Max: 100, AtOnce: 64, Waiting: 70, Asked: 3}, Decision{Allocate: 61}},
 		"no more than max":         {View{Stock: 2, Max: 10, Occupied: 9}, Decision{Allocate: 1}},
 		"full":                     {View{Stock: 2, Max: 10, Occupied: 10}, Decision{}},
 		"over the limit":           {View{Stock: 2, Max: 10, Occupied: 12}, Decision{}},

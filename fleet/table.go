@@ -216,6 +216,7 @@ func (t *table) view(now time.Time) View {
 		Now:       now,
 		Stock:     t.o.stock,
 		Max:       t.o.most,
+		AtOnce:    t.o.atOnce,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],
 		Idle:      t.counts[phaseIdle],
