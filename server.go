@@ -55,6 +55,15 @@ type Hello struct {
 	Session     SessionID      // empty while idle
 }
 
+// ServerClaim is what a game server is told that its cluster allocated: who it
+// is, and how it reaches its orchestrator.
+type ServerClaim struct {
+	Server ServerID
+	Token  string // its credential until a handover brings another
+	Region RegionID
+	Doors  []string // URLs of the region's doors
+}
+
 // Handover gives a session to an idle server: everything that it needs.
 type Handover struct {
 	Session     SessionID

@@ -37,6 +37,7 @@ type Config struct {
 	// MachineCertificates asks callers that are no accounts for a client
 	// certificate, which the HTTP server has verified.
 	MachineCertificates bool
+	Claims              Claims    // nil: Unsupported
 	DevTokens           DevTokens // serves POST /v1/dev/token; nil: NotFound
 	// DevTokenTime is how long dev tokens are good; 24 hours.
 	DevTokenTime time.Duration

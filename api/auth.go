@@ -59,17 +59,12 @@ func (a anonymous) Unwrap() error { return a.error }
 // somebody whose role may not make this call (403). RateLimited: too many
 // tokens from this address were no good; those that were good before still are.
 func (a *API) authenticate(r *http.Request, rt route) (Caller, error) {
-	header := r.Header.Values("Authorization")
-	if len(header) != 1 {
-		return Caller{}, anonymous{throng.Errorf(throng.Denied, "the Authorization header is missing")}
-	}
-	scheme, token, _ := strings.Cut(header[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return Caller{}, anonymous{throng.Errorf(throng.Denied, "the Authorization header is not Bearer and a token")}
+	token, err := brought(r)
+	if err != nil {
+		return Caller{}, err
 	}
 	caller, known := a.cfg.Auth.Known(token)
 	if !known {
-		var err error
 		if caller, err = a.stranger(r, token); err != nil {
 			return Caller{}, err
 		}
@@ -83,6 +78,19 @@ func (a *API) authenticate(r *http.Request, rt route) (Caller, error) {
 		return Caller{}, throng.Errorf(throng.Denied, "a token of role %s is good with a client certificate only", caller.Role)
 	}
 	return caller, nil
+}
+
+// brought returns the token that a call brings. Denied: it brings none.
+func brought(r *http.Request) (string, error) {
+	header := r.Header.Values("Authorization")
+	if len(header) != 1 {
+		return "", anonymous{throng.Errorf(throng.Denied, "the Authorization header is missing")}
+	}
+	scheme, token, _ := strings.Cut(header[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", anonymous{throng.Errorf(throng.Denied, "the Authorization header is not Bearer and a token")}
+	}
+	return token, nil
 }
 
 // stranger verifies a token that was not seen before, while its address has not

@@ -63,6 +63,23 @@ func (w *world) owned(by throng.Editor, id throng.PlaceID) bool {
 	return by.All || id == "arena" && (w.owner == "" || w.owner == by.Player)
 }
 
+// fakeClaims is pods by their tokens.
+type fakeClaims map[string]throng.ServerClaim
+
+func (f fakeClaims) Known(token string) bool { return f[token].Server != "" }
+
+func (f fakeClaims) Claim(_ context.Context, token string) (throng.ServerClaim, error) {
+	switch c, ok := f[token]; {
+	case ok && c.Server == "":
+		return c, throng.RetryLater(throng.NotFound, 2*time.Second, "the pod's server is not allocated")
+	case ok:
+		return c, nil
+	case token == "away":
+		return c, throng.Errorf(throng.Unavailable, "the cluster does not answer")
+	}
+	return throng.ServerClaim{}, throng.Errorf(throng.Denied, "the token is not valid")
+}
+
 type fakeOwners struct{ *world }
 
 func (f fakeOwners) Owners(_ context.Context, by throng.Editor, id throng.PlaceID) ([]throng.PlayerID, error) {
@@ -373,6 +390,7 @@ func openDoor(t *testing.T, change func(*Config)) *door {
 		Region: "local", Auth: who, DevTokens: keys, APIKeys: apiKeys,
 		Matchmaker: fakeMatchmaker{w}, Tickets: fakeTickets{w}, Registry: fakeRegistry{w}, Directory: fakeDirectory{w},
 		Places: fakePlaces{w}, Owners: fakeOwners{w}, Fleet: fakeFleet{w}, JoinTokens: fakeTokens{},
+		Claims:   fakeClaims{"pod.a.x": {Server: serverA, Token: "enroll", Region: "local", Doors: []string{"https://door"}}},
 		Gatherer: registry, Metrics: registry, Logger: slog.New(slog.DiscardHandler),
 	}
 	social(t, &cfg)

@@ -38,6 +38,14 @@ func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		defer leave()
+		if rt.claim { // after the limit: it may ask a cluster
+			claim, err := a.claimed(ctx, r)
+			if err != nil {
+				a.refuse(w, r, "token", err)
+				return
+			}
+			ctx = context.WithValue(ctx, claimKey{}, claim)
+		}
 		r = r.WithContext(ctx)
 		if err := a.body(w, r, rt); err != nil {
 			a.refuse(w, r, "body", err)
@@ -68,6 +76,8 @@ func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err e
 		return a.replicas.leave, nil
 	case rt.class == classDev:
 		key.who, limit = host(remote), a.limits.DevToken
+	case rt.class == classClaim:
+		key.who, limit, running = network(remote), a.limits.Claim, a.machines
 	case rt.class == classSocket:
 		key.who, limit, running = host(remote), a.limits.Socket, a.sockets.gate
 	case caller.Role == RoleServer || caller.Role == RoleNode:

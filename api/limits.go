@@ -35,6 +35,10 @@ type Limits struct {
 	// once.
 	Socket Rate
 
+	// Claim is calls of game servers that ask who they are, from one address,
+	// which may be that of a whole cluster; 200 a second, 5000 at once.
+	Claim Rate
+
 	// Failures is tokens and API keys from one address that were not valid; 2 a
 	// second, 100 at once. Past that only tokens that were good before count.
 	Failures Rate
@@ -76,6 +80,7 @@ func (l Limits) withDefaults() Limits {
 		Machine:       l.Machine.or(Rate{100, 1000}),
 		DevToken:      l.DevToken.or(Rate{500, 5000}),
 		Socket:        l.Socket.or(Rate{50, 1000}),
+		Claim:         l.Claim.or(Rate{200, 5000}),
 		Failures:      l.Failures.or(Rate{2, 100}),
 		Guesses:       l.Guesses.or(Rate{1.0 / 6, 10}),
 		RemoteGuesses: l.RemoteGuesses.or(Rate{2, 100}),

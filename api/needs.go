@@ -18,6 +18,17 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (throng.Caller, error)
 }
 
+// Claims says who the game servers are that clusters run.
+type Claims interface {
+	// Known says whether the token was found good before, at the cost of a hash.
+	Known(token string) bool
+	// Claim returns which server the pod is that the cluster made the token for.
+	// Repeated: the same. NotFound: it is not allocated, as far as is known.
+	// Denied: the token is no good, or the server was released. Unavailable: it
+	// cannot be said now.
+	Claim(ctx context.Context, token string) (throng.ServerClaim, error)
+}
+
 // DevTokens makes access tokens for whoever asks.
 type DevTokens interface {
 	PlayerToken(p throng.PlayerID, role throng.Role, ttl time.Duration) (string, error)

@@ -29,6 +29,7 @@ const (
 	classFailure     // never a route's: of tokens that were not valid, by address
 	classControl     // a connection that stays open
 	classReplica     // of the region's own control plane: no limit of its own
+	classClaim       // by address
 	classSocket      // a player's that stays open; by address
 )
 
@@ -36,6 +37,7 @@ const (
 type route struct {
 	roles []Role // who may call; none: everyone
 	keys  bool   // API keys are good for it
+	claim bool   // a pod's token is its credential, see claim.go; it has no roles
 	class class
 	// time is how long the call may take, waiting included; zero: no limit.
 	time time.Duration
@@ -51,6 +53,7 @@ const (
 	mediaJSON = "application/json"
 	mediaGzip = "application/gzip"
 
+	sizeClaim     = 4 << 10
 	sizeJSON      = 64 << 10
 	sizeFriends   = 256 << 10
 	sizeHeartbeat = 256 << 10
@@ -161,6 +164,7 @@ func machineRoutes() map[string]route {
 		"POST /v1/replicas/tell":                 replica,
 		"POST /v1/replicas/ask":                  replica,
 		"GET /v1/packages/{hash}":                {roles: []Role{RoleServer, RoleNode, RoleOperator, RoleRegion}, class: classCall, time: bytesTime},
+		"POST /v1/servers/claim":                 {claim: true, class: classClaim, time: callTime, media: mediaJSON, size: sizeClaim},
 		"GET /v1/servers/{id}/control":           {roles: []Role{RoleServer}, class: classControl},
 		"GET /v1/nodes/{id}/control":             {roles: []Role{RoleNode}, class: classControl},
 		"GET /v1/sessions/{id}/socket":           {class: classSocket},

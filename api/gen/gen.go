@@ -74,6 +74,9 @@ type Assignment struct {
 	Version int      `json:"version"`
 }
 
+// ClaimRequest Nothing yet; the token says it all.
+type ClaimRequest map[string]interface{}
+
 // ConfirmAnswer Whether the player's seat is confirmed.
 type ConfirmAnswer struct {
 	// Code When not ok: as in Problem.
@@ -736,6 +739,17 @@ type Seat struct {
 	Ticket TicketKey `json:"ticket"`
 }
 
+// ServerClaim Who a game server is, and how it reaches its orchestrator.
+type ServerClaim struct {
+	// Doors URLs of the region's doors, to connect to any of them.
+	Doors  []string `json:"doors"`
+	Region string   `json:"region"`
+	Server string   `json:"server"`
+
+	// Token Credential for /v1/servers/{id}/control, until a handover brings another.
+	Token string `json:"token"`
+}
+
 // ServerOrder An order for the replica that the server is connected to.
 type ServerOrder struct {
 	// Order What the registry tells a session's server to do. IDs count up within a session.
@@ -1051,6 +1065,9 @@ type AskReplicaJSONRequestBody = ReplicaQuestion
 
 // TellReplicaJSONRequestBody defines body for TellReplica for application/json ContentType.
 type TellReplicaJSONRequestBody = ReplicaNews
+
+// ClaimServerJSONRequestBody defines body for ClaimServer for application/json ContentType.
+type ClaimServerJSONRequestBody = ClaimRequest
 
 // ConfirmJSONRequestBody defines body for Confirm for application/json ContentType.
 type ConfirmJSONRequestBody = ConfirmRequest
@@ -1379,6 +1396,36 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/replicas/tell (the `TellReplica` operationId).
 	TellReplica(ctx context.Context, body TellReplicaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ClaimServerWithBody Tells a game server on a cluster who it is, once it is allocated.
+	//
+	// The credential is no token of the region but the token that the cluster
+	// gave to the game server's pod: a service account token with audience
+	// `throng`. It is proof of which pod calls, and with the server's name the
+	// credential for its control connection is returned. Repeated: the same
+	// server. not_found while the pod's server is not allocated, or the cluster
+	// has not said so yet: call again after retry_after. denied: the token is
+	// no good, or the server was released.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+	ClaimServerWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ClaimServer Tells a game server on a cluster who it is, once it is allocated.
+	//
+	// The credential is no token of the region but the token that the cluster
+	// gave to the game server's pod: a service account token with audience
+	// `throng`. It is proof of which pod calls, and with the server's name the
+	// credential for its control connection is returned. Repeated: the same
+	// server. not_found while the pod's server is not allocated, or the cluster
+	// has not said so yet: call again after retry_after. denied: the token is
+	// no good, or the server was released.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+	ClaimServer(ctx context.Context, body ClaimServerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSessions Lists sessions that have not ended, by ID, with all that the registry knows.
 	//
@@ -2097,6 +2144,56 @@ func (c *Client) TellReplicaWithBody(ctx context.Context, contentType string, bo
 // Corresponds with POST /v1/replicas/tell (the `TellReplica` operationId).
 func (c *Client) TellReplica(ctx context.Context, body TellReplicaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewTellReplicaRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ClaimServerWithBody Tells a game server on a cluster who it is, once it is allocated.
+//
+// The credential is no token of the region but the token that the cluster
+// gave to the game server's pod: a service account token with audience
+// `throng`. It is proof of which pod calls, and with the server's name the
+// credential for its control connection is returned. Repeated: the same
+// server. not_found while the pod's server is not allocated, or the cluster
+// has not said so yet: call again after retry_after. denied: the token is
+// no good, or the server was released.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+func (c *Client) ClaimServerWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClaimServerRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ClaimServer Tells a game server on a cluster who it is, once it is allocated.
+//
+// The credential is no token of the region but the token that the cluster
+// gave to the game server's pod: a service account token with audience
+// `throng`. It is proof of which pod calls, and with the server's name the
+// credential for its control connection is returned. Repeated: the same
+// server. not_found while the pod's server is not allocated, or the cluster
+// has not said so yet: call again after retry_after. denied: the token is
+// no good, or the server was released.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+func (c *Client) ClaimServer(ctx context.Context, body ClaimServerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClaimServerRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3837,6 +3934,46 @@ func NewTellReplicaRequestWithBody(server string, contentType string, body io.Re
 	return req, nil
 }
 
+// NewClaimServerRequest calls the generic ClaimServer builder with application/json body
+func NewClaimServerRequest(server string, body ClaimServerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewClaimServerRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewClaimServerRequestWithBody constructs an http.Request for the ClaimServer method, with any body, and a specified content type
+func NewClaimServerRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/servers/claim")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListSessionsRequest constructs an http.Request for the ListSessions method
 func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Request, error) {
 	var err error
@@ -4687,6 +4824,36 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/replicas/tell (the `TellReplica` operationId).
 	TellReplicaWithResponse(ctx context.Context, body TellReplicaJSONRequestBody, reqEditors ...RequestEditorFn) (*TellReplicaReply, error)
+
+	// ClaimServerWithBodyWithResponse Tells a game server on a cluster who it is, once it is allocated.
+	//
+	// The credential is no token of the region but the token that the cluster
+	// gave to the game server's pod: a service account token with audience
+	// `throng`. It is proof of which pod calls, and with the server's name the
+	// credential for its control connection is returned. Repeated: the same
+	// server. not_found while the pod's server is not allocated, or the cluster
+	// has not said so yet: call again after retry_after. denied: the token is
+	// no good, or the server was released.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+	ClaimServerWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ClaimServerReply, error)
+
+	// ClaimServerWithResponse Tells a game server on a cluster who it is, once it is allocated.
+	//
+	// The credential is no token of the region but the token that the cluster
+	// gave to the game server's pod: a service account token with audience
+	// `throng`. It is proof of which pod calls, and with the server's name the
+	// credential for its control connection is returned. Repeated: the same
+	// server. not_found while the pod's server is not allocated, or the cluster
+	// has not said so yet: call again after retry_after. denied: the token is
+	// no good, or the server was released.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+	ClaimServerWithResponse(ctx context.Context, body ClaimServerJSONRequestBody, reqEditors ...RequestEditorFn) (*ClaimServerReply, error)
 
 	// ListSessionsWithResponse Lists sessions that have not ended, by ID, with all that the registry knows.
 	//
@@ -6430,6 +6597,61 @@ func (r TellReplicaReply) ContentType() string {
 	return ""
 }
 
+// ClaimServerReplyDefaultHeaders the declared response headers of an HTTP default response for ClaimServer
+type ClaimServerReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ClaimServerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServerClaim
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ClaimServerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ClaimServerReply) GetJSON200() *ServerClaim {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ClaimServerReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ClaimServerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ClaimServerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ClaimServerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ClaimServerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListSessionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListSessions
 type ListSessionsReplyDefaultHeaders struct {
 	RetryAfter int
@@ -7460,6 +7682,48 @@ func (c *ClientWithResponses) TellReplicaWithResponse(ctx context.Context, body 
 		return nil, err
 	}
 	return ParseTellReplicaReply(rsp)
+}
+
+// ClaimServerWithBodyWithResponse Tells a game server on a cluster who it is, once it is allocated.
+//
+// The credential is no token of the region but the token that the cluster
+// gave to the game server's pod: a service account token with audience
+// `throng`. It is proof of which pod calls, and with the server's name the
+// credential for its control connection is returned. Repeated: the same
+// server. not_found while the pod's server is not allocated, or the cluster
+// has not said so yet: call again after retry_after. denied: the token is
+// no good, or the server was released.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+func (c *ClientWithResponses) ClaimServerWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ClaimServerReply, error) {
+	rsp, err := c.ClaimServerWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseClaimServerReply(rsp)
+}
+
+// ClaimServerWithResponse Tells a game server on a cluster who it is, once it is allocated.
+//
+// The credential is no token of the region but the token that the cluster
+// gave to the game server's pod: a service account token with audience
+// `throng`. It is proof of which pod calls, and with the server's name the
+// credential for its control connection is returned. Repeated: the same
+// server. not_found while the pod's server is not allocated, or the cluster
+// has not said so yet: call again after retry_after. denied: the token is
+// no good, or the server was released.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
+func (c *ClientWithResponses) ClaimServerWithResponse(ctx context.Context, body ClaimServerJSONRequestBody, reqEditors ...RequestEditorFn) (*ClaimServerReply, error) {
+	rsp, err := c.ClaimServer(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseClaimServerReply(rsp)
 }
 
 // ListSessionsWithResponse Lists sessions that have not ended, by ID, with all that the registry knows.
@@ -9050,6 +9314,52 @@ func ParseTellReplicaReply(rsp *http.Response) (*TellReplicaReply, error) {
 	return response, nil
 }
 
+// ParseClaimServerReply parses an HTTP response from a ClaimServerWithResponse call
+func ParseClaimServerReply(rsp *http.Response) (*ClaimServerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ClaimServerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServerClaim
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ClaimServerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListSessionsReply parses an HTTP response from a ListSessionsWithResponse call
 func ParseListSessionsReply(rsp *http.Response) (*ListSessionsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9595,6 +9905,9 @@ type ServerInterface interface {
 	// TellReplica Brings news from another control-plane process of the region. Nothing depends on them.
 	// (POST /v1/replicas/tell)
 	TellReplica(w http.ResponseWriter, r *http.Request)
+	// ClaimServer Tells a game server on a cluster who it is, once it is allocated.
+	// (POST /v1/servers/claim)
+	ClaimServer(w http.ResponseWriter, r *http.Request)
 	// ListSessions Lists sessions that have not ended, by ID, with all that the registry knows.
 	// (GET /v1/sessions)
 	ListSessions(w http.ResponseWriter, r *http.Request, params ListSessionsParams)
@@ -10618,6 +10931,20 @@ func (siw *ServerInterfaceWrapper) TellReplica(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ClaimServer operation middleware
+func (siw *ServerInterfaceWrapper) ClaimServer(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ClaimServer(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListSessions operation middleware
 func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.Request) {
 
@@ -11112,6 +11439,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/tell", wrapper.TellReplica)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/ask", wrapper.AskReplica)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/packages/{hash}", wrapper.GetPackage)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/servers/claim", wrapper.ClaimServer)
 
 	return m
 }
@@ -12381,6 +12709,47 @@ func (response TellReplicadefaultApplicationProblemPlusJSONResponse) VisitTellRe
 	return err
 }
 
+type ClaimServerRequestObject struct {
+	Body *ClaimServerJSONRequestBody
+}
+
+type ClaimServerResponseObject interface {
+	VisitClaimServerResponse(w http.ResponseWriter) error
+}
+
+type ClaimServer200JSONResponse ServerClaim
+
+func (response ClaimServer200JSONResponse) VisitClaimServerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimServerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ClaimServerdefaultApplicationProblemPlusJSONResponse) VisitClaimServerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSessionsRequestObject struct {
 	Params ListSessionsParams
 }
@@ -12885,6 +13254,9 @@ type StrictServerInterface interface {
 	// TellReplica Brings news from another control-plane process of the region. Nothing depends on them.
 	// (POST /v1/replicas/tell)
 	TellReplica(ctx context.Context, request TellReplicaRequestObject) (TellReplicaResponseObject, error)
+	// ClaimServer Tells a game server on a cluster who it is, once it is allocated.
+	// (POST /v1/servers/claim)
+	ClaimServer(ctx context.Context, request ClaimServerRequestObject) (ClaimServerResponseObject, error)
 	// ListSessions Lists sessions that have not ended, by ID, with all that the registry knows.
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
@@ -13784,6 +14156,37 @@ func (sh *strictHandler) TellReplica(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(TellReplicaResponseObject); ok {
 		if err := validResponse.VisitTellReplicaResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ClaimServer operation middleware
+func (sh *strictHandler) ClaimServer(w http.ResponseWriter, r *http.Request) {
+	var request ClaimServerRequestObject
+
+	var body ClaimServerJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ClaimServer(ctx, request.(ClaimServerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClaimServer")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ClaimServerResponseObject); ok {
+		if err := validResponse.VisitClaimServerResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

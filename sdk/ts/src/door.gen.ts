@@ -662,6 +662,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/servers/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tells a game server on a cluster who it is, once it is allocated.
+         * @description The credential is no token of the region but the token that the cluster
+         *     gave to the game server's pod: a service account token with audience
+         *     `throng`. It is proof of which pod calls, and with the server's name the
+         *     credential for its control connection is returned. Repeated: the same
+         *     server. not_found while the pod's server is not allocated, or the cluster
+         *     has not said so yet: call again after retry_after. denied: the token is
+         *     no good, or the server was released.
+         */
+        post: operations["ClaimServer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/servers/{id}/control": {
         parameters: {
             query?: never;
@@ -1503,6 +1529,19 @@ export interface components {
             player: string;
             /** Format: byte */
             join_token: string;
+        };
+        /** @description Nothing yet; the token says it all. */
+        ClaimRequest: {
+            [key: string]: unknown;
+        };
+        /** @description Who a game server is, and how it reaches its orchestrator. */
+        ServerClaim: {
+            server: string;
+            /** @description Credential for /v1/servers/{id}/control, until a handover brings another. */
+            token: string;
+            region: string;
+            /** @description URLs of the region's doors, to connect to any of them. */
+            doors: string[];
         };
         /** @description Where players come from who were handed off, and what their place sent along. */
         Origin: {
@@ -2738,6 +2777,31 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ClaimServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaimRequest"];
+            };
+        };
+        responses: {
+            /** @description The server. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerClaim"];
                 };
             };
             default: components["responses"]["Problem"];
