@@ -24,6 +24,21 @@ type Backend interface {
 	Watch(ctx context.Context, gone func(throng.ServerExit)) error
 }
 
+// Sites is a Backend that knows where its servers run. A Backend may be without
+// it: then nothing is known of clusters, none can be drained, and no server is old.
+type Sites interface {
+	// Sites returns where the allocated servers run, in no order, as far as it is
+	// known. It is asked every few seconds and does not wait.
+	Sites() []throng.ServerSite
+	// Clusters returns where servers can run, by name. It does not wait.
+	Clusters() []throng.Cluster
+	// Avoid says in which clusters Allocate starts no servers from now on; the
+	// list replaces the one before, and names that are not known are no error. It
+	// does not wait. Servers that run there stay. Allocate's answer is NoCapacity
+	// when no other cluster has room.
+	Avoid(clusters []string)
+}
+
 // Link is one game server's control connection.
 type Link interface {
 	// Handover gives the server a session. It returns nil when the server took
