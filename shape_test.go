@@ -53,6 +53,13 @@ var mayImport = map[string][]string{
 	"play":            {},
 	"test/lab":        {},
 	"cmd/throng":      {"*"},
+
+	"test/agones":             {"test/agones/object", "test/agones/allocation", "test/agones/control", "test/agones/sidecar"},
+	"test/agones/object":      {},
+	"test/agones/allocation":  {"test/agones/object"},
+	"test/agones/control":     {"test/agones/object"},
+	"test/agones/sidecar":     {"test/agones/object"},
+	"test/agones/cmd/standin": {"test/agones", "test/agones/control", "test/agones/sidecar"},
 }
 
 const (

@@ -1,0 +1,220 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/throng-gg/throng/test/agones/object"
+)
+
+// tally is what a set has.
+type tally struct {
+	up       []*object.GameServer // that count as replicas
+	unwell   []*object.GameServer // Unhealthy or Error, to be replaced
+	shutdown int32
+	status   object.GameServerSetStatus
+}
+
+// count sorts a set's servers.
+func count(servers []*object.GameServer) tally {
+	var t tally
+	for _, gs := range servers {
+		switch st := gs.Status.State; {
+		case gs.DeletionTimestamp != nil || st == object.Shutdown:
+			t.shutdown++
+			continue
+		case st == object.Unhealthy || st == object.Error:
+			t.unwell = append(t.unwell, gs)
+			continue
+		case st == object.Ready:
+			t.status.ReadyReplicas++
+		case st == object.Reserved:
+			t.status.ReservedReplicas++
+		case st == object.Allocated:
+			t.status.AllocatedReplicas++
+		}
+		t.up = append(t.up, gs)
+		t.status.Counters, t.status.Lists = sum(t.status.Counters, t.status.Lists, gs)
+	}
+	t.status.Replicas = int32(len(t.up)) //nolint:gosec // far below
+	t.status.ShutdownReplicas = t.shutdown
+	return t
+}
+
+func sum(counters, lists map[string]object.Aggregate, gs *object.GameServer) (map[string]object.Aggregate, map[string]object.Aggregate) {
+	allocated := gs.Status.State == object.Allocated
+	for name, c := range gs.Status.Counters {
+		counters = add(counters, name, one(c.Count, c.Capacity, allocated))
+	}
+	for name, l := range gs.Status.Lists {
+		lists = add(lists, name, one(int64(len(l.Values)), l.Capacity, allocated))
+	}
+	return counters, lists
+}
+
+func one(n, capacity int64, allocated bool) object.Aggregate { //nolint:revive // a state, not a switch
+	a := object.Aggregate{Count: n, Capacity: capacity}
+	if allocated {
+		a.AllocatedCount, a.AllocatedCapacity = n, capacity
+	}
+	return a
+}
+
+func add(m map[string]object.Aggregate, name string, a object.Aggregate) map[string]object.Aggregate {
+	if m == nil {
+		m = map[string]object.Aggregate{}
+	}
+	b := m[name]
+	m[name] = object.Aggregate{
+		AllocatedCount:    a.AllocatedCount + b.AllocatedCount,
+		AllocatedCapacity: a.AllocatedCapacity + b.AllocatedCapacity,
+		Count:             a.Count + b.Count,
+		Capacity:          a.Capacity + b.Capacity,
+	}
+	return m
+}
+
+// surplus picks n servers to end: never Allocated or Reserved ones; those that
+// are not Ready yet first; then, if packed, those of the emptiest nodes; then
+// the youngest.
+func surplus(up []*object.GameServer, n int, scheduling string) []*object.GameServer {
+	load := map[string]int{}
+	var out []*object.GameServer
+	for _, gs := range up {
+		load[gs.Status.NodeName]++
+		if gs.Status.State != object.Allocated && gs.Status.State != object.Reserved {
+			out = append(out, gs)
+		}
+	}
+	slices.SortFunc(out, func(a, b *object.GameServer) int {
+		packed := 0
+		if scheduling != "Distributed" {
+			packed = cmp.Or(
+				cmp.Compare(load[a.Status.NodeName], load[b.Status.NodeName]),
+				cmp.Compare(a.Status.NodeName, b.Status.NodeName))
+		}
+		return cmp.Or(
+			cmp.Compare(ready(a), ready(b)),
+			packed,
+			b.CreationTimestamp.Compare(a.CreationTimestamp.Time),
+			cmp.Compare(a.Name, b.Name),
+		)
+	})
+	return out[:max(0, min(n, len(out)))]
+}
+
+func ready(gs *object.GameServer) int {
+	if gs.Status.State == object.Ready {
+		return 1
+	}
+	return 0
+}
+
+// over picks the Allocated servers beyond replicas that don't say so yet.
+func over(up []*object.GameServer, replicas int32, o *object.Overflow) []*object.GameServer {
+	var allocated, out []*object.GameServer
+	marked := 0
+	for _, gs := range up {
+		if gs.Status.State == object.Allocated {
+			allocated = append(allocated, gs)
+			if overflows(gs, o) {
+				marked++
+			}
+		}
+	}
+	slices.SortFunc(allocated, func(a, b *object.GameServer) int { return cmp.Compare(a.Name, b.Name) })
+	for _, gs := range allocated {
+		if len(out)+marked >= len(allocated)-int(replicas) {
+			break
+		}
+		if !overflows(gs, o) {
+			out = append(out, gs)
+		}
+	}
+	return out
+}
+
+func overflows(gs *object.GameServer, o *object.Overflow) bool {
+	for k, v := range o.Labels {
+		if gs.Labels[k] != v {
+			return false
+		}
+	}
+	for k, v := range o.Annotations {
+		if gs.Annotations[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// generation is a GameServerSet as a rolling update sees it.
+type generation struct {
+	replicas  int32 // wanted
+	up        int32 // there
+	ready     int32
+	allocated int32
+}
+
+// roll decides the sizes of the newest set and of the old ones for a Fleet of
+// replicas servers. Allocated servers of old sets count, and are left alone.
+func roll(replicas int32, s object.Strategy, newest generation, old []generation) (int32, []int32) {
+	var kept, oldUp, oldWanted int32
+	for _, g := range old {
+		kept += g.allocated
+		oldUp += g.up
+		oldWanted += g.replicas
+	}
+	next := make([]int32, len(old))
+	if len(old) == 0 {
+		return replicas, next
+	}
+	if s.Type == "Recreate" {
+		return max(0, replicas-max(kept, oldUp)), next
+	}
+	surge, unavailable := fences(replicas, s.RollingUpdate)
+	size := max(0, min(replicas-kept, max(replicas+surge-oldUp, newest.replicas)))
+	missing := max(0, size-newest.ready-newest.allocated)
+	if missing == 0 && newest.replicas == size {
+		// All that may be new is there: what remains belongs to the old sets.
+		rest := max(0, replicas-newest.ready-newest.allocated-kept)
+		for i, g := range old {
+			next[i] = min(g.replicas, rest)
+			rest -= next[i]
+		}
+		return size, next
+	}
+	down := max(0, size+oldWanted-(replicas-unavailable)-missing)
+	for i, g := range old {
+		less := min(down, g.replicas)
+		next[i] = g.replicas - less
+		down -= less
+	}
+	return size, next
+}
+
+// fences are how many servers more and fewer than replicas there may be.
+func fences(replicas int32, r *object.RollingUpdate) (surge, unavailable int32) {
+	quarter := intstr.FromString("25%")
+	up, down := &quarter, &quarter
+	if r != nil && r.MaxSurge != nil {
+		up = r.MaxSurge
+	}
+	if r != nil && r.MaxUnavailable != nil {
+		down = r.MaxUnavailable
+	}
+	s, err := intstr.GetScaledValueFromIntOrPercent(up, int(replicas), true)
+	if err != nil {
+		s = 1
+	}
+	u, err := intstr.GetScaledValueFromIntOrPercent(down, int(replicas), false)
+	if err != nil {
+		u = 0
+	}
+	if s == 0 && u == 0 {
+		u = 1
+	}
+	return int32(s), int32(u) //nolint:gosec // far below
+}
