@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/throng-gg/throng/test/agones/control"
+	kinds "github.com/throng-gg/throng/test/agones/object"
 )
 
 //go:embed crd.yaml
@@ -252,7 +253,27 @@ func (s *Standin) served(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.admitted(ctx)
+}
+
+// admitted waits until what is created goes through the webhooks.
+func (s *Standin) admitted(ctx context.Context) error {
+	probe := &unstructured.Unstructured{Object: object{
+		"apiVersion": "agones.dev/v1", "kind": "Fleet", "metadata": object{"name": "probe"},
+		"spec": object{"replicas": int64(0), "template": object{"spec": object{"template": object{}}}},
+	}}
+	for {
+		got, err := s.dynamic.Resource(gvr("agones.dev", "v1", "fleets")).Namespace(s.opts.Namespaces[0]).
+			Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil && got.GetAnnotations()[kinds.VersionKey] != "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("a dry run is not admitted by our webhooks: %w (%w)", err, context.Cause(ctx))
+		case <-time.After(look):
+		}
+	}
 }
 
 // until asks the API server for a path until the answer is as wanted.

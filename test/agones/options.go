@@ -28,7 +28,8 @@ type Options struct {
 	Host string
 	// System is the namespace of Agones itself. Default agones-system.
 	System string
-	// Namespaces get the account of game servers' Pods. Default "default".
+	// Namespaces are made if need be and get the account of game servers' Pods.
+	// Default "default".
 	Namespaces []string
 
 	// BatchWait is how long allocations are collected. Default 500 ms, as Agones.
@@ -71,7 +72,7 @@ const fakeNodes = 20
 func (o Options) withDefaults() Options {
 	set(&o.Host, "127.0.0.1")
 	set(&o.System, "agones-system")
-	if o.Namespaces == nil {
+	if len(o.Namespaces) == 0 {
 		o.Namespaces = []string{"default"}
 	}
 	set(&o.BatchWait, 500*time.Millisecond)
