@@ -42,6 +42,8 @@ var mayImport = map[string][]string{
 	"memory":          {"session", "party", "friend", "replica"},
 	"disk":            {"place", "auth"},
 	"process":         {"fleet"},
+	"agones":          {"agones/kind"},
+	"agones/kind":     {},
 	"client":          {"api/gen", "wire"},
 	"bot":             {"client", "udp", "wire"},
 	"load":            {"client", "wire", "wire/netcode"},

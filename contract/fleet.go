@@ -19,6 +19,9 @@ type BackendUnderTest struct {
 	Crash func(t *testing.T, id throng.ServerID)
 	// Started says how many processes were ever started for an ID.
 	Started func(t *testing.T, id throng.ServerID) int
+	// Room waits until the place of a server that was released can be taken
+	// again; nil: it can at once.
+	Room func(t *testing.T)
 }
 
 // backendPatience is how long a test waits for what must happen.
@@ -168,6 +171,9 @@ func backendLimit(t *testing.T, u BackendUnderTest) {
 	backendStart(t, u.Backend, ids[0]) // is there, so it needs no room
 	backendList(t, u.Backend, ids...)
 	backendEnd(t, u.Backend, ids[0])
+	if u.Room != nil {
+		u.Room(t)
+	}
 	backendStart(t, u.Backend, more)
 	backendList(t, u.Backend, append(slices.Clone(ids[1:]), more)...)
 }
