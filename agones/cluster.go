@@ -36,21 +36,34 @@ type cluster struct {
 	fleet   *kind.Fleet // as seen last; nil: never, or there is none
 }
 
-func newCluster(cfg ClusterConfig, m *metrics) (*cluster, error) {
+// Validate says what is missing or wrong. Errors name the key of the
+// configuration file.
+func (cfg ClusterConfig) Validate() error {
 	if why := validation.IsDNS1123Label(cfg.Name); len(why) > 0 {
-		return nil, throng.AtField(throng.Invalid, "name", "%q is no cluster's name: %s", cfg.Name, why[0])
+		return throng.AtField(throng.Invalid, "name", "%q is no cluster's name: %s", cfg.Name, why[0])
 	}
 	if cfg.Server == nil {
-		return nil, throng.AtField(throng.Invalid, "kubeconfig", "of cluster %s is missing", cfg.Name)
+		return throng.AtField(throng.Invalid, "kubeconfig", "of cluster %s is missing", cfg.Name)
 	}
 	if why := validation.IsDNS1123Label(cfg.Namespace); len(why) > 0 {
-		return nil, throng.AtField(throng.Invalid, "namespace", "%q of cluster %s is none: %s", cfg.Namespace, cfg.Name, why[0])
+		return throng.AtField(throng.Invalid, "namespace", "%q of cluster %s is none: %s", cfg.Namespace, cfg.Name, why[0])
 	}
 	if why := validation.IsDNS1123Subdomain(cfg.Fleet); len(why) > 0 {
-		return nil, throng.AtField(throng.Invalid, "fleet", "%q of cluster %s is none: %s", cfg.Fleet, cfg.Name, why[0])
+		return throng.AtField(throng.Invalid, "fleet", "%q of cluster %s is none: %s", cfg.Fleet, cfg.Name, why[0])
 	}
 	if cfg.Weight < 0 || cfg.Weight > 1000 {
-		return nil, throng.AtField(throng.Invalid, "weight", "%d of cluster %s is not allowed, 0 to 1000 are", cfg.Weight, cfg.Name)
+		return throng.AtField(throng.Invalid, "weight", "%d of cluster %s is not allowed, 0 to 1000 are", cfg.Weight, cfg.Name)
+	}
+	if cfg.Allocator == nil {
+		return nil
+	}
+	_, err := newService(*cfg.Allocator, nil)
+	return err
+}
+
+func newCluster(cfg ClusterConfig, m *metrics) (*cluster, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	count := func(verb string) { m.requests.WithLabelValues(cfg.Name, verb).Inc() }
 	c := &cluster{cfg: cfg, looks: newLooks()}

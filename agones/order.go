@@ -87,7 +87,7 @@ func answered(resp *http.Response, read func(code int, text []byte) outcome) out
 func newService(cfg AllocatorConfig, count func(verb string)) (*server, error) {
 	base, err := url.Parse(cfg.URL)
 	if err != nil || base.Scheme != "https" && base.Scheme != "http" || base.Host == "" {
-		return nil, throng.AtField(throng.Invalid, "allocator.url", "%q is no URL like https://allocator.agones-system:443", cfg.URL)
+		return nil, throng.AtField(throng.Invalid, "allocator", "url: %q is no URL like https://allocator.agones-system:443", cfg.URL)
 	}
 	return &server{base: base, count: count, http: &http.Client{Transport: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTime, KeepAlive: 15 * time.Second}).DialContext,

@@ -36,7 +36,7 @@ func (c *benchDoorCmd) serve(e *env, g *ground) error {
 	if err != nil {
 		return err
 	}
-	plane, err := newControl(controlConfig{ground: g, stores: st, backend: nodes, nodes: nodes, dev: true, public: g.url})
+	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: nodes, nodes: nodes}, dev: true, public: g.url})
 	if err != nil {
 		return err
 	}

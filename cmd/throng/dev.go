@@ -90,7 +90,7 @@ func (c *devCmd) serve(e *env, g *ground) error {
 	if err != nil {
 		return err
 	}
-	plane, err := newControl(controlConfig{ground: g, stores: st, backend: backend, dev: true, public: g.url})
+	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: backend}, dev: true, public: g.url})
 	if err != nil {
 		return err
 	}

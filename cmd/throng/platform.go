@@ -35,12 +35,11 @@ import (
 // controlConfig is what a control plane is made of.
 type controlConfig struct {
 	*ground
-	stores  stores
-	backend fleet.Backend
-	nodes   api.NodeHandler // nil: no nodes
-	dev     bool            // serve dev tokens, and let creators take places that nobody owns
-	public  string          // URL of the door as game servers and other replicas reach it
-	http    *http.Client    // calls other replicas; nil: the default
+	hosts
+	stores stores
+	dev    bool         // serve dev tokens, and let creators take places that nobody owns
+	public string       // URL of the door as game servers and other replicas reach it
+	http   *http.Client // calls other replicas; nil: the default
 	// stopWait is how long the door stays open, and says that it is not ready,
 	// before the parts stop.
 	stopWait time.Duration
@@ -132,6 +131,7 @@ func (c *control) buildRegistry() (err error) {
 		Peers:    c.peers(),
 		Stock:    c.cfg.flags.Warm,
 		Max:      c.cfg.flags.Max,
+		AtOnce:   c.cfg.atOnce,
 		Logger:   c.cfg.logger.With("part", "fleet"),
 		Metrics:  c.cfg.metrics,
 	})
@@ -238,6 +238,7 @@ func (c *control) doorConfig() (api.Config, error) {
 		// Bots and tests bring whom they like.
 		AllowRawParties: c.cfg.dev,
 		Nodes:           c.cfg.nodes,
+		Claims:          c.cfg.claims,
 		Logs:            c.logs,
 		Joins:           joins,
 		Replicas:        c.hears(),

@@ -14,7 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/disk"
+	"github.com/throng-gg/throng/fleet"
 	"github.com/throng-gg/throng/process"
 )
 
@@ -33,6 +35,7 @@ type serveControlCmd struct {
 	fileFlags
 	groundFlags
 	callFlags               // of other replicas
+	Clusters  string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/configuration.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
 	Public    string        `help:"URL of the door as game servers and other replicas reach it; by default as it listens." placeholder:"URL"`
 	Dev       bool          `help:"Hand out access tokens to whoever asks (POST /v1/dev/token)."`
 	StopWait  time.Duration `default:"0s" help:"How long the door stays open once it is told to stop and says that it is not ready, for balancers to notice; up to 8s."`
@@ -76,26 +79,17 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 			return err
 		}
 	}
-	if err := renewNodeToken(c.Data, g.region, g.secrets); err != nil {
-		return err
-	}
 	over, err := c.http(g.logger)
 	if err != nil {
 		return err
 	}
 	var plane *control
-	nodes, err := process.NewNodes(process.NodesConfig{
-		Env: serverEnv(g, func() []string { doors, _ := plane.doors(); return doors }),
-		// A node that cannot be reached costs no session whose server can.
-		Heard:   func(ids []throng.ServerID) []throng.ServerID { return plane.heard(ids) },
-		Logger:  g.logger.With("part", "process"),
-		Metrics: g.metrics,
-	})
+	h, err := c.hosts(g, func() *control { return plane })
 	if err != nil {
 		return err
 	}
 	plane, err = newControl(controlConfig{
-		ground: g, stores: st, backend: nodes, nodes: nodes, dev: c.Dev, public: url, http: over, stopWait: c.StopWait,
+		ground: g, stores: st, hosts: h, dev: c.Dev, public: url, http: over, stopWait: c.StopWait,
 	})
 	if err != nil {
 		return err
@@ -105,15 +99,51 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	}
 	fmt.Fprintf(e.out, "throng control listens at %s\n", url)
 	group, ctx := errgroup.WithContext(e.ctx)
-	group.Go(func() error { return keepNodeToken(ctx, g) })
 	running, stop := context.WithCancel(context.WithoutCancel(e.ctx))
 	defer stop()
-	group.Go(func() error { return nodes.Run(running) })
+	group.Go(func() error { return h.run(running) })
 	group.Go(func() error {
 		defer stop() // nodes stay connected as long as the plane runs
 		return plane.run(ctx)
 	})
 	return group.Wait()
+}
+
+// hosts is what game servers run on.
+type hosts struct {
+	backend fleet.Backend
+	nodes   api.NodeHandler                 // nil: no nodes
+	claims  api.Claims                      // nil: no clusters
+	atOnce  int                             // most allocations under way; 0: the fleet's default
+	run     func(ctx context.Context) error // nil: somebody else runs it
+}
+
+// hosts makes what game servers run on: clusters, or nodes. plane is asked once
+// it runs.
+func (c *serveControlCmd) hosts(g *ground, plane func() *control) (hosts, error) {
+	doors := func() []string { doors, _ := plane().doors(); return doors }
+	if c.Clusters != "" {
+		return clusterHosts(c.Clusters, g, doors)
+	}
+	if err := renewNodeToken(c.Data, g.region, g.secrets); err != nil {
+		return hosts{}, err
+	}
+	nodes, err := process.NewNodes(process.NodesConfig{
+		Env: serverEnv(g, doors),
+		// A node that cannot be reached costs no session whose server can.
+		Heard:   func(ids []throng.ServerID) []throng.ServerID { return plane().heard(ids) },
+		Logger:  g.logger.With("part", "process"),
+		Metrics: g.metrics,
+	})
+	if err != nil {
+		return hosts{}, err
+	}
+	return hosts{backend: nodes, nodes: nodes, run: func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return keepNodeToken(ctx, g) })
+		group.Go(func() error { return nodes.Run(ctx) })
+		return group.Wait()
+	}}, nil
 }
 
 // nodeTokenCheck is how often the node's credential is looked at.
