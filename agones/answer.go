@@ -61,7 +61,9 @@ func readOrder(code int, text []byte) outcome {
 	case http.StatusTooManyRequests:
 		return outcome{fate: fateRefused, err: throng.Errorf(throng.Unavailable, "the API server is too busy: %s", words)}
 	case http.StatusServiceUnavailable:
-		// The API server finds nobody to pass it on to.
+		if strings.HasPrefix(words, "error trying to reach") && !strings.Contains(words, "dial tcp") {
+			break // it was passed on, and the answer was lost
+		}
 		return outcome{fate: fateRefused, err: throng.Errorf(throng.Unavailable, "agones does not take allocations now: %s", words)}
 	}
 	return outcome{err: throng.Errorf(throng.Unavailable, "the allocation failed with %d: %s", code, words)}

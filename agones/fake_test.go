@@ -68,12 +68,8 @@ type fakeEvent struct {
 
 func newFake(t *testing.T, ready int) *fakeCluster {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
 	f := &fakeCluster{
-		t: t, key: key, revision: 100, servers: map[string]*kind.GameServer{},
+		t: t, key: firstKey(), revision: 100, servers: map[string]*kind.GameServer{},
 		wake: make(chan struct{}), cut: make(chan struct{}), requests: map[string]int{},
 		fleet: &kind.Fleet{Metadata: kind.Meta{Name: testFleet, ResourceVersion: "7"}, Status: kind.FleetStatus{ReadyReplicas: ready}},
 	}
@@ -92,6 +88,20 @@ func newFake(t *testing.T, ready int) *fakeCluster {
 		f.http.Close()
 	})
 	return f
+}
+
+// Making keys takes a while.
+var (
+	firstKey  = sync.OnceValue(newKey)
+	secondKey = sync.OnceValue(newKey)
+)
+
+func newKey() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
 }
 
 func fakeSpec(image string) (s kind.GameServerSpec) {
@@ -523,4 +533,27 @@ func listed(t *testing.T, b *Backend, want ...throng.ServerID) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("List: got %v, %v, want %v", got, err, want)
 	}
+}
+
+// newAllocator serves Agones' allocator service over a fake cluster.
+func newAllocator(t *testing.T, f *fakeCluster, namespaces *[]string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var a kind.AllocationRequest
+		if r.Method != http.MethodPost || r.URL.Path != "/gameserverallocation" || json.NewDecoder(r.Body).Decode(&a) != nil {
+			reply(w, http.StatusNotFound, kind.AllocatorError{Code: 5, Message: "Not Found"})
+			return
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		*namespaces = append(*namespaces, a.Namespace)
+		g := f.take(kind.AllocationSpec{Selectors: []kind.Selector{{MatchLabels: a.Selectors[0].MatchLabels}}, Metadata: a.Metadata})
+		if g == nil {
+			reply(w, http.StatusTooManyRequests, kind.AllocatorError{Code: 8, Message: "there is no available GameServer to allocate"})
+			return
+		}
+		reply(w, http.StatusOK, kind.AllocationResponse{GameServerName: g.Metadata.Name})
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
 }
