@@ -36,6 +36,9 @@ func (b *Backend) Release(ctx context.Context, id throng.ServerID) error {
 	b.mu.Unlock()
 	for _, r := range all {
 		if err := b.delete(ctx, r); err != nil {
+			b.mu.Lock()
+			r.again = time.Time{}
+			b.mu.Unlock()
 			return wrapf(err, "release %s", id)
 		}
 	}
