@@ -26,6 +26,7 @@ import (
 	"github.com/throng-gg/throng/test/agones/allocation"
 	"github.com/throng-gg/throng/test/agones/control"
 	kinds "github.com/throng-gg/throng/test/agones/object"
+	"github.com/throng-gg/throng/test/agones/sidecar"
 )
 
 // Standin is a running stand-in. Its methods are safe for concurrent use.
@@ -41,6 +42,7 @@ type Standin struct {
 	ca      *authority
 	servers cache.SharedIndexInformer
 	plays   *control.Plays
+	playing sidecars
 	events  record.EventBroadcaster
 	port    int // of the extensions
 
@@ -64,6 +66,7 @@ type part struct {
 // ctx ends or Close.
 func Start(ctx context.Context, cfg *rest.Config, opts Options) (*Standin, error) {
 	s := &Standin{opts: opts.withDefaults(), parts: map[string]*part{}, plays: control.NewPlays()}
+	s.playing.running = map[string]*sidecar.Server{}
 	s.cfg = rest.CopyConfig(cfg)
 	s.cfg.QPS = -1 // no limit of our own
 	ctx = klog.NewContext(ctx, logr.FromSlogHandler(s.opts.Log.Handler()))
@@ -94,6 +97,9 @@ func (s *Standin) start() error {
 		s.events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: s.kube.CoreV1().Events("")})
 	}
 	s.servers = s.clients.GameServers.Informer("", nil)
+	if _, err := s.servers.AddEventHandler(s.playing.handler()); err != nil {
+		return err
+	}
 	// A controller may come and go while the informer runs: its index must be there before.
 	if s.controller, err = s.newController(); err != nil {
 		return err
