@@ -176,6 +176,7 @@ func (c *Controller) Run(ctx context.Context, working func()) error {
 	}
 	wg.Go(func() { c.work(ctx, "game server set", c.setQ, c.set) })
 	wg.Go(func() { c.work(ctx, "fleet", c.fleetQ, c.fleet) })
+	wg.Go(func() { c.scale(ctx) })
 	working()
 	<-ctx.Done()
 	for _, q := range []queue{c.serverQ, c.setQ, c.fleetQ} {
