@@ -33,6 +33,9 @@ type drain struct {
 // drainBy begins to drain, or moves the end of it.
 func (l *loop) drainBy(o throng.Order) {
 	boot := l.cfg.BootClock()
+	if !l.leaveBy.IsZero() && (o.Until.IsZero() || o.Until.After(l.leaveBy)) {
+		o.Until = l.leaveBy // the process has to end by then
+	}
 	l.logger.Info("draining", "reason", o.Reason, "until", o.Until)
 	l.admission.draining = true
 	left := time.Duration(0)

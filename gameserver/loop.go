@@ -25,6 +25,7 @@ type loop struct {
 	logger    *slog.Logger
 	metrics   *metrics
 	orders    <-chan throng.Order
+	leaves    <-chan leaving
 	clock     *regionClock
 	reporter  *reporter
 	mover     *mover
@@ -35,7 +36,8 @@ type loop struct {
 	world  *World
 
 	tick       throng.Tick
-	skipped    int // steps that were given up
+	skipped    int             // steps that were given up
+	shown      throng.Revision // of the roster, on the display
 	admission  *admission
 	roster     roster
 	pulse      pulse
@@ -45,7 +47,8 @@ type loop struct {
 	parked     []Event // of players who come back, while suspended
 	joined     []*seat // who is in the world, in the order of joining
 	attributes attributes
-	drain      *drain // nil: the session does not drain
+	drain      *drain    // nil: the session does not drain
+	leaveBy    time.Time // by the registry's clock, when the process has to end; zero: it has not
 	ordersDone uint64
 	bound      bool          // a heartbeat was accepted
 	opened     time.Duration // boot clock
@@ -70,6 +73,7 @@ func newLoop(s *Server, hand throng.Handover, logger *slog.Logger) *loop {
 		logger:    logger,
 		metrics:   s.metrics,
 		orders:    s.orders,
+		leaves:    s.leaves,
 		clock:     newRegionClock(hand.Now),
 		reporter:  newReporter(cfg),
 		mover:     newMover(cfg),
@@ -114,6 +118,8 @@ func (l *loop) run(ctx context.Context) ending {
 			l.finish("the game server was told to stop", false)
 		case o := <-l.orders:
 			l.orderNow(o)
+		case v := <-l.leaves:
+			l.leave(v)
 		case ask := <-l.reporter.beats:
 			ask <- l.report()
 		case res := <-l.reporter.confirmed:
@@ -172,6 +178,7 @@ func (l *loop) step(dt time.Duration) {
 	l.sendSnapshots()
 	l.sendTokens(boot)
 	l.sendOffers(boot)
+	l.show()
 	l.checkDrain(boot)
 	l.checkLife(boot)
 	l.metrics.ticks.Inc()

@@ -26,6 +26,23 @@ type Registry interface {
 	Retire(ctx context.Context, h throng.Heartbeat, reason string) error
 }
 
+// Drains is how a server whose process has to end tells so.
+type Drains interface {
+	// Drain says that the server's own session takes no more players, and that it
+	// ends within so long. It can be repeated. Unavailable: nobody heard it; other
+	// errors: whoever heard it does not know the call.
+	Drain(ctx context.Context, s throng.SessionID, reason string, within time.Duration) error
+}
+
+// Display shows people what the server does, outside of Throng. Its methods do
+// not wait.
+type Display interface {
+	// Hosts is told of the session, once.
+	Hosts(h throng.Handover)
+	// Players is told who is in it, of how many seats, whenever that changed.
+	Players(list []throng.PlayerID, seats int)
+}
+
 // Handoffs finds seats in other sessions, and knows who comes from there.
 type Handoffs interface {
 	// Handoff finds them for players of this server's session, all or none.

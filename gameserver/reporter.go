@@ -46,6 +46,7 @@ type beatResult struct {
 type reporter struct {
 	registry Registry
 	handoffs Handoffs // nil: nobody comes by one
+	drains   Drains   // nil: full reports say that the session drains
 	logger   *slog.Logger
 	boot     func() time.Duration
 	random   func() uint64
@@ -60,6 +61,8 @@ type reporter struct {
 	// retiring holds one: the registry is asked whether the empty session may end.
 	retiring chan retirement
 	retired  chan error // its answer; read by the loop
+	// leaves holds one: the registry is told that the session drains.
+	leaves chan departure
 	// full: the next heartbeat is a full report.
 	full atomic.Bool
 	// beats asks the loop for what to report. A loop that hangs does not
@@ -71,6 +74,7 @@ func newReporter(cfg Config) *reporter {
 	return &reporter{
 		registry:  cfg.Registry,
 		handoffs:  cfg.Handoffs,
+		drains:    cfg.Drains,
 		logger:    cfg.Logger,
 		boot:      cfg.BootClock,
 		random:    cfg.Random,
@@ -80,6 +84,7 @@ func newReporter(cfg Config) *reporter {
 		kick:      make(chan struct{}, 1),
 		retiring:  make(chan retirement, 1),
 		retired:   make(chan error),
+		leaves:    make(chan departure, 1),
 		beats:     make(chan chan throng.Report),
 	}
 }
@@ -92,6 +97,7 @@ func (r *reporter) run(ctx context.Context) {
 	}
 	group.Go(func() { r.beatLoop(ctx) })
 	group.Go(func() { r.retireLoop(ctx) })
+	group.Go(func() { r.leaveLoop(ctx) })
 	group.Wait()
 }
 

@@ -30,6 +30,10 @@ type Config struct {
 	Arrivals Arrivals
 	// Handoffs finds seats elsewhere; nil: nobody is moved.
 	Handoffs Handoffs
+	// Drains hears that this process has to end; nil: only reports say so.
+	Drains Drains
+	// Display shows people what the server does; nil: nobody does.
+	Display Display
 	// Load compiles a place's script for a session.
 	Load func(LoadConfig) (Place, error)
 	// BootClock counts also while the machine sleeps.
@@ -93,9 +97,12 @@ type Server struct {
 	orders chan throng.Order
 	// stop holds one.
 	stop chan string
+	// leaves holds one.
+	leaves chan leaving
 
 	mu   sync.Mutex
 	hand *throng.Handover // guarded by mu; what was accepted
+	left bool             // guarded by mu; Leave was called
 }
 
 // New makes a server. It starts nothing.
@@ -129,6 +136,7 @@ func New(cfg Config) (*Server, error) {
 		handovers: make(chan throng.Handover, 1),
 		orders:    make(chan throng.Order, 256),
 		stop:      make(chan string, 1),
+		leaves:    make(chan leaving, 1),
 	}, nil
 }
 
@@ -227,6 +235,9 @@ func (s *Server) await(ctx context.Context, contact <-chan bool) (throng.Handove
 func (s *Server) host(ctx context.Context, hand throng.Handover) error {
 	logger := s.cfg.Logger.With("session", string(hand.Session), "place", string(hand.Place))
 	logger.InfoContext(ctx, "session handed over", "version", int(hand.Version), "capacity", hand.Capacity)
+	if s.cfg.Display != nil {
+		s.cfg.Display.Hosts(hand)
+	}
 	book := newLogbook(s, hand, logger)
 	writing, closeBook := context.WithCancel(context.WithoutCancel(ctx))
 	var written sync.WaitGroup
@@ -321,6 +332,9 @@ func (d directives) Handover(h throng.Handover) error {
 			return nil
 		}
 		return throng.Errorf(throng.Conflict, "server has session %s", s.hand.Session)
+	}
+	if s.left {
+		return throng.Errorf(throng.Conflict, "server has to end")
 	}
 	select {
 	case s.handovers <- h:

@@ -33,6 +33,8 @@ type stage struct {
 	moves    *removal         // where players are handed off to
 	ask      func(call uint64, ask HandoffAsk)
 	ready    func()
+	server   *Server
+	screen   *screen
 }
 
 var (
@@ -61,7 +63,7 @@ func play(t *testing.T, f func(s *stage)) {
 		s := &stage{
 			t: t, registry: registry, door: &doorway{Registry: registry}, place: &recorder{},
 			net: &chanTransport{events: make(chan Event, 64), out: map[ConnID][][]byte{}}, result: make(chan error, 1),
-			claims: make(chan wire.Claims, 64), moves: &removal{t: t},
+			claims: make(chan wire.Claims, 64), moves: &removal{t: t}, screen: &screen{},
 		}
 		s.moves.door = s.door
 		s.start(ctx)
@@ -87,6 +89,8 @@ func (s *stage) start(ctx context.Context) {
 			return Place{Script: s.place, TickRate: 30}, nil
 		},
 		Handoffs:  s.moves,
+		Drains:    s.door,
+		Display:   s.screen,
 		BootClock: func() time.Duration { return time.Since(begun) + time.Hour + time.Duration(s.jump.Load()) },
 		Token:     s.token,
 		Logger:    slog.New(slog.DiscardHandler),
@@ -94,6 +98,7 @@ func (s *stage) start(ctx context.Context) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.server = server
 	go func() { s.result <- server.Run(ctx) }()
 	time.Sleep(time.Second) //nolint:forbidigo // fake time: the session is bound by now
 	s.session = s.record(opened.ID)
