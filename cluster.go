@@ -1,6 +1,9 @@
 package throng
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Cluster is a part of a region where game servers run, drained as a whole: a
 // Kubernetes cluster, or a machine that runs game servers as processes.
@@ -26,4 +29,69 @@ type ServerSite struct {
 	Image   string // empty: not said
 	// Old is a server that was made from something else than new ones are.
 	Old bool
+}
+
+// ServerStatus says to people what a game server does, in more detail than
+// ServerState.
+type ServerStatus string
+
+// What game servers do.
+const (
+	StatusStarting ServerStatus = "starting" // allocated, not connected (any more)
+	StatusWarm     ServerStatus = "warm"     // connected, without a session
+	StatusHanded   ServerStatus = "handed"   // was given a session that is not bound yet
+	StatusBound    ServerStatus = "bound"    // hosts a session
+	StatusDraining ServerStatus = "draining" // hosts one that drains
+	StatusLeaving  ServerStatus = "leaving"  // is being released
+	StatusFound    ServerStatus = "found"    // the backend has it; nobody knows (yet) what it does
+	StatusLeaked   ServerStatus = "leaked"   // has no living session for longer than it may
+	StatusGone     ServerStatus = "gone"
+)
+
+// ServerInfo is a game server as operators see it.
+type ServerInfo struct {
+	ID        ServerID
+	Status    ServerStatus
+	Since     time.Time      // of what it does
+	Session   SessionID      // that it was handed; may be over
+	Place     PlaceID        // of the session, while it lives
+	Players   int            // seats of the session that were confirmed
+	Address   netip.AddrPort // where its players connect
+	Connected bool           // to the control plane that says so
+	Site      ServerSite     // zero: not known
+}
+
+// DrainKind is which part of a fleet is drained.
+type DrainKind string
+
+// The parts of a fleet that can be drained.
+const (
+	DrainServer  DrainKind = "server"
+	DrainCluster DrainKind = "cluster"
+	DrainRegion  DrainKind = "region"
+)
+
+// FleetDrain takes a part of a region's fleet out of use until it is taken back.
+type FleetDrain struct {
+	Kind   DrainKind
+	Name   string // of the server, the cluster, the region
+	Old    bool   // only servers that were made from something else than new ones are
+	Reason string
+	Since  time.Time
+	Until  time.Time // when its sessions end though players are in them; zero: never
+}
+
+// FleetInfo is a cluster and what its servers do.
+type FleetInfo struct {
+	Cluster
+	Drain   *FleetDrain // nil: it is in use
+	Old     int         // of its servers
+	Servers map[ServerStatus]int
+}
+
+// DrainSum is what there is to drain.
+type DrainSum struct {
+	Servers  int
+	Sessions int // on them
+	Players  int // in these
 }

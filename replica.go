@@ -56,6 +56,7 @@ type ReplicaQuestion struct {
 	// name. Empty: not asked.
 	Ticket TicketID
 	Caller PlayerID
+	Fleet  bool // what game servers do you know?
 }
 
 // ReplicaAnswer is the answer to a ReplicaQuestion.
@@ -63,6 +64,7 @@ type ReplicaAnswer struct {
 	Held    []ServerID
 	Opening bool
 	Joins   []JoinRecord // the oldest first
+	Fleet   []ServerInfo // by ID
 }
 
 // MaxReplicaServers is how many servers one question or piece of news names.

@@ -51,9 +51,11 @@ type Config struct {
 	Places     Places
 	Owners     Owners
 	// Unowned lets creators take places that nobody owns.
-	Unowned    bool
-	APIKeys    KeyBook // nil: Unsupported
-	Fleet      Fleet
+	Unowned bool
+	APIKeys KeyBook // nil: Unsupported
+	Fleet   Fleet
+	// Fleets is what operators see of game servers; nil: nothing.
+	Fleets     Fleets
 	JoinTokens JoinTokens
 	Codes      Codes
 	Parties    Parties

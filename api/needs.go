@@ -131,6 +131,22 @@ type Fleet interface {
 	Attach(hello throng.Hello, link Link) (detach func(), err error)
 }
 
+// Fleets is what operators see of game servers, and do with them.
+type Fleets interface {
+	// Servers lists those of the region, by ID. partial: a replica did not answer,
+	// and what is connected to it is not known here.
+	Servers(ctx context.Context) (list []throng.ServerInfo, partial bool, err error)
+	// Fleets lists the clusters where they run, by name.
+	Fleets(ctx context.Context) (list []throng.FleetInfo, partial bool, err error)
+	// Drain takes a part of the fleet out of use, and says what is in it. Its
+	// sessions end after within though players are in them; zero: never. Repeated,
+	// it changes reason and end. NotFound: there is no such part.
+	Drain(ctx context.Context, d throng.FleetDrain, within time.Duration) (throng.DrainSum, error)
+	// Undrain takes it into use again; sessions that drain go on doing so. What is
+	// in use is no error.
+	Undrain(ctx context.Context, kind throng.DrainKind, name string) error
+}
+
 // Link is what a control connection can carry to a game server.
 type Link interface {
 	Handover(ctx context.Context, h throng.Handover) error

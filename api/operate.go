@@ -52,7 +52,7 @@ func (c calls) GetSession(ctx context.Context, req gen.GetSessionRequestObject) 
 }
 
 // DrainSession takes no more players into a session, which moves those that it
-// has.
+// has. A game server drains its own.
 func (c calls) DrainSession(ctx context.Context, req gen.DrainSessionRequestObject) (gen.DrainSessionResponseObject, error) {
 	id, err := throng.ParseSessionID("id", req.ID)
 	if err != nil {
@@ -65,6 +65,14 @@ func (c calls) DrainSession(ctx context.Context, req gen.DrainSessionRequestObje
 	within, err := withinOf(req.Body.Within)
 	if err != nil {
 		return nil, err
+	}
+	if req.Body.Old {
+		return nil, onlyFleets()
+	}
+	if caller := callerOf(ctx); caller.Role == RoleServer {
+		if err := ownSession(caller, id); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.cfg.Directory.Drain(ctx, id, reason, within); err != nil {
 		return nil, err

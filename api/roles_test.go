@@ -47,7 +47,15 @@ var allowed = map[string]string{
 	"DELETE /v1/keys/{id}":                     "co",
 	"GET /v1/sessions":                         "o",
 	"GET /v1/sessions/{id}":                    "o",
-	"POST /v1/sessions/{id}/drain":             "o",
+	"POST /v1/sessions/{id}/drain":             "os",
+	"GET /v1/servers":                          "o",
+	"GET /v1/servers/{id}":                     "o",
+	"POST /v1/servers/{id}/drain":              "o",
+	"GET /v1/fleets":                           "o",
+	"POST /v1/fleets/{cluster}/drain":          "o",
+	"DELETE /v1/fleets/{cluster}/drain":        "o",
+	"POST /v1/regions/{id}/drain":              "o",
+	"DELETE /v1/regions/{id}/drain":            "o",
 	"POST /v1/sessions/{id}/end":               "os",
 	"PUT /v1/sessions/{id}/heartbeat":          "s",
 	"PUT /v1/sessions/{id}/report":             "s",
@@ -103,7 +111,7 @@ func TestRolesOfRoutes(t *testing.T) {
 			continue
 		}
 		method, path, _ := strings.Cut(pattern, " ")
-		path = strings.NewReplacer("{id}", "x", "{ticket}", "t", "{hash}", "h", "{player}", "p").Replace(path)
+		path = strings.NewReplacer("{id}", "x", "{ticket}", "t", "{hash}", "h", "{player}", "p", "{cluster}", "c").Replace(path)
 		for _, bad := range []string{"", "a.b.c", "thk_0123456789abcdef_" + strings.Repeat("a", 32)} {
 			if r := d.call(method, path, bad, ""); (r.status == http.StatusUnauthorized) == (who == "*") {
 				t.Errorf("%s by nobody (%.5q): got %d", pattern, bad, r.status)
@@ -137,7 +145,7 @@ func TestMachinesNeedACertificate(t *testing.T) {
 	callers := d.callers()
 	for pattern, who := range allowed {
 		method, path, _ := strings.Cut(pattern, " ")
-		path = strings.NewReplacer("{id}", "x", "{ticket}", "t", "{hash}", "h", "{player}", "p").Replace(path)
+		path = strings.NewReplacer("{id}", "x", "{ticket}", "t", "{hash}", "h", "{player}", "p", "{cluster}", "c").Replace(path)
 		for _, role := range []string{"s", "n", "r", "m"} {
 			if !strings.Contains(who, role) {
 				continue

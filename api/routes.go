@@ -142,6 +142,8 @@ func machineRoutes() map[string]route {
 	server := func(size int64) route {
 		return route{roles: []Role{RoleServer}, class: classCall, time: callTime, media: mediaJSON, size: size}
 	}
+	drain := change
+	drain.roles = []Role{RoleOperator, RoleServer}
 	end := change
 	end.roles = []Role{RoleOperator, RoleServer}
 	end.size = sizeHeartbeat
@@ -153,7 +155,15 @@ func machineRoutes() map[string]route {
 	return map[string]route{
 		"GET /v1/sessions":                       operate,
 		"GET /v1/sessions/{id}":                  operate,
-		"POST /v1/sessions/{id}/drain":           change,
+		"POST /v1/sessions/{id}/drain":           drain,
+		"GET /v1/servers":                        operate,
+		"GET /v1/servers/{id}":                   operate,
+		"POST /v1/servers/{id}/drain":            change,
+		"GET /v1/fleets":                         operate,
+		"POST /v1/fleets/{cluster}/drain":        change,
+		"DELETE /v1/fleets/{cluster}/drain":      operate,
+		"POST /v1/regions/{id}/drain":            change,
+		"DELETE /v1/regions/{id}/drain":          operate,
 		"POST /v1/sessions/{id}/end":             end,
 		"PUT /v1/sessions/{id}/heartbeat":        server(sizeHeartbeat),
 		"PUT /v1/sessions/{id}/report":           server(sizeReport),

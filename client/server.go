@@ -125,6 +125,14 @@ func (s *Server) Retire(ctx context.Context, h throng.Heartbeat, reason string) 
 	return err
 }
 
+// Drain takes no more players into the server's own session, whose process has to
+// end; the session does within so long.
+func (s *Server) Drain(ctx context.Context, id throng.SessionID, reason string, within time.Duration) error {
+	req := of(gen.NewDrainSessionRequest(s.line.addr, string(id), gen.DrainRequest{Reason: cutReason(reason), Within: within.Seconds()}))
+	_, err := send[nothing](ctx, s.line, heartbeatTime, req)
+	return err
+}
+
 // Log delivers a piece of the session's log.
 func (s *Server) Log(ctx context.Context, b throng.LogBatch) error {
 	req := of(gen.NewPostLogsRequest(s.line.addr, string(b.Session), gen.LogBatchOf(b)))

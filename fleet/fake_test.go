@@ -38,6 +38,10 @@ type region struct {
 	busiest   int
 	servers   map[throng.ServerID]*game
 	released  []throng.ServerID
+	drained   []throng.SessionID // in this order
+	sites     map[throng.ServerID]throng.ServerSite
+	next      throng.ServerSite // where Allocate starts the next ones
+	avoided   []string
 	exits     chan throng.ServerExit
 }
 
@@ -57,8 +61,12 @@ func newRegion() *region {
 // run starts an orchestrator over the region; stop ends it.
 func (r *region) run(t *testing.T, stock, most int) (stop func()) {
 	t.Helper()
+	var backend Backend = r
+	if r.sites != nil {
+		backend = sited{r}
+	}
 	o, err := New(Config{
-		Region: throng.Region{ID: "eu"}, Backend: r, Registry: r, Keys: r, Stock: stock, Max: most,
+		Region: throng.Region{ID: "eu"}, Backend: backend, Registry: r, Keys: r, Stock: stock, Max: most,
 		Metrics: prometheus.NewPedanticRegistry(),
 	})
 	if err != nil {
@@ -126,6 +134,23 @@ func (r *region) heartbeat(id throng.SessionID, h throng.Hello) bool {
 		r.touch(id)
 	}
 	return s != nil && s.State != throng.SessionEnded && s.Incarnation == h.Incarnation
+}
+
+func (r *region) Drain(_ context.Context, id throng.SessionID, reason string, within time.Duration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sessions[id]
+	switch {
+	case r.away != nil:
+		return r.away
+	case s == nil:
+		return throng.Errorf(throng.NotFound, "no session %s", id)
+	case s.State == throng.SessionOpen:
+		s.State, s.Reason = throng.SessionDraining, reason
+		r.drained = append(r.drained, id)
+		r.touch(id)
+	}
+	return nil
 }
 
 func (r *region) End(_ context.Context, id throng.SessionID, reason string) error {

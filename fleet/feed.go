@@ -75,13 +75,18 @@ func (t *table) take(ctx context.Context, ch throng.SessionChanges, now time.Tim
 func (t *table) put(ctx context.Context, s throng.Session, now time.Time) {
 	if s.State == throng.SessionEnded {
 		delete(t.endings, s.ID)
+		delete(t.sight.told, s.ID)
 		if op := t.openings[s.ID]; op != nil {
 			t.close(op, "canceled")
 		}
 		t.unhost(s.ID, now)
 		return
 	}
-	if s.Server == "" || t.bound[s.ID] == s.Server && t.hosts[s.Server].Incarnation == s.Incarnation {
+	if s.Server == "" {
+		return
+	}
+	if t.bound[s.ID] == s.Server && t.hosts[s.Server].Incarnation == s.Incarnation {
+		t.hosts[s.Server] = s
 		return
 	}
 	t.unhost(s.ID, now)

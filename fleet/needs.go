@@ -54,6 +54,10 @@ type Link interface {
 type Registry interface {
 	// End ends a session, with the reason for people. Ended ones are no error.
 	End(ctx context.Context, s throng.SessionID, reason string) error
+	// Drain takes no more players into a session, which hands off those that it has
+	// and ends when it is empty, or after within though it is not; zero: never.
+	// Said again, the end is moved. Ended ones are no error.
+	Drain(ctx context.Context, s throng.SessionID, reason string, within time.Duration) error
 	// Session returns one session, also an ended one while it is remembered.
 	Session(ctx context.Context, s throng.SessionID) (throng.Session, error)
 	// Changes blocks until something changed after cursor, and returns it.

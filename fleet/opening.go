@@ -32,6 +32,10 @@ func (t *table) start(s throng.Session, r throng.Release, now time.Time) error {
 	if t.openings[s.ID] != nil {
 		return nil
 	}
+	if reason := t.leavesRegion(); reason != "" {
+		t.o.metrics.openings.WithLabelValues("no_capacity").Inc()
+		return throng.RetryLater(throng.NoCapacity, time.Minute, "the region is drained: %s", reason)
+	}
 	v := t.view(now)
 	if !HasRoom(v) {
 		t.o.metrics.openings.WithLabelValues("no_capacity").Inc()
@@ -54,14 +58,14 @@ func (t *table) dispatch(ctx context.Context, now time.Time) {
 		return
 	}
 	for _, op := range slices.Clone(t.waiting) {
-		if len(t.stock) == 0 {
-			return
-		}
 		if now.Before(op.after) {
 			continue
 		}
+		s := t.best()
+		if s == nil {
+			return
+		}
 		t.waiting = remove(t.waiting, op)
-		s := t.stock[0]
 		t.move(s, phaseHanded, now)
 		s.session, s.handedAt = op.session.ID, now
 		op.server = s

@@ -51,6 +51,7 @@ type Orchestrator struct {
 	registry Registry
 	keys     Keys
 	peers    Peers
+	sites    Sites // nil: the backend is without
 	stock    int
 	most     int
 	atOnce   int
@@ -100,6 +101,7 @@ func New(c Config) (*Orchestrator, error) {
 		stopped:  make(chan struct{}),
 		links:    links{all: map[throng.ServerID]Link{}},
 	}
+	o.sites, _ = c.Backend.(Sites)
 	if o.most == 0 {
 		o.most = 64
 	}

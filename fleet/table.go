@@ -78,6 +78,8 @@ type server struct {
 	session    throng.SessionID
 	handedAt   time.Time
 
+	old     bool   // made from something else than new ones are, as far as is known
+	barred  bool   // taken out of use: it gets no session
 	own     bool   // allocated here, and no peer took it since
 	suspect string // why it is to be released unless a peer has it; see peers.go
 
@@ -103,6 +105,7 @@ type table struct {
 	bound    map[throng.SessionID]throng.ServerID // the same the other way round
 	endings  map[throng.SessionID]*ending         // that the registry has yet to be told
 	absent   map[throng.SessionID]int             // listings in a row without the server of a bound session
+	sight    sight                                // where they run, and which of them leave
 
 	failures  int       // allocations in a row that came to nothing
 	notBefore time.Time // no allocation until then, because the last ones failed
@@ -139,6 +142,7 @@ func newTable(o *Orchestrator, spawn func(func())) *table {
 		bound:    map[throng.SessionID]throng.ServerID{},
 		endings:  map[throng.SessionID]*ending{},
 		absent:   map[throng.SessionID]int{},
+		sight:    sight{told: map[throng.SessionID]toldDrain{}},
 	}
 }
 
@@ -162,6 +166,7 @@ func (t *table) move(s *server, p phase, now time.Time) {
 	t.counts[p]++
 	s.phase, s.since, s.suspect = p, now, ""
 	if p == phaseIdle {
+		t.mark(s)
 		t.stock = append(t.stock, s)
 	}
 }
@@ -205,6 +210,11 @@ func (t *table) tick(ctx context.Context, now time.Time) {
 	if !t.checking && now.Sub(t.checked) >= reconcileTime {
 		t.reconcile(ctx, now)
 	}
+	if now.Sub(t.sight.looked) >= lookTime {
+		t.look(now)
+		t.leave(ctx, now)
+		t.renew(ctx, now)
+	}
 }
 
 func (t *table) view(now time.Time) View {
@@ -212,6 +222,7 @@ func (t *table) view(now time.Time) View {
 	if t.settled.After(notBefore) {
 		notBefore = t.settled
 	}
+	usable, _, leaving := t.idle()
 	return View{
 		Now:       now,
 		Stock:     t.o.stock,
@@ -219,8 +230,8 @@ func (t *table) view(now time.Time) View {
 		AtOnce:    t.o.atOnce,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],
-		Idle:      t.counts[phaseIdle],
-		Occupied:  t.counts[phaseFound] + t.counts[phaseHanded] + t.counts[phaseBound] + t.counts[phaseLeaving],
+		Idle:      usable,
+		Occupied:  leaving + t.counts[phaseFound] + t.counts[phaseHanded] + t.counts[phaseBound] + t.counts[phaseLeaving],
 		Waiting:   len(t.waiting),
 		NotBefore: notBefore,
 		Surplus:   t.surplus,
@@ -239,8 +250,9 @@ func (t *table) plan(ctx context.Context, now time.Time) {
 		t.allocate(ctx, now)
 	}
 	for range d.Release {
-		// The newest: it is the likeliest to be on a machine of its own.
-		t.release(ctx, t.stock[len(t.stock)-1], "more servers are idle than needed", now)
+		if s := t.spare(); s != nil {
+			t.release(ctx, s, "more servers are idle than needed", now)
+		}
 	}
 }
 

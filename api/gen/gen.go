@@ -166,8 +166,23 @@ type DevTokenRequest struct {
 	Role string `json:"role,omitempty,omitzero"`
 }
 
+// DrainAnswer What there is to drain. It becomes less as sessions end.
+type DrainAnswer struct {
+	// Players Players in these.
+	Players int `json:"players"`
+
+	// Servers Game servers that are to leave.
+	Servers int `json:"servers"`
+
+	// Sessions Sessions on them.
+	Sessions int `json:"sessions"`
+}
+
 // DrainRequest Why, for people, and until when.
 type DrainRequest struct {
+	// Old Of a fleet: only the servers that were made from another image than new ones are.
+	Old bool `json:"old,omitempty,omitzero"`
+
 	// Reason 1 to 1000 bytes.
 	Reason string `json:"reason"`
 
@@ -201,6 +216,53 @@ type Endpoint struct {
 	// Webtransport Open url with ?token= and the join token in base64url (RFC 4648, no padding). Each datagram is
 	// one message of up to 1150 bytes. Missing: the server takes no browsers.
 	Webtransport *WebTransport `json:"webtransport,omitempty"`
+}
+
+// FleetDrain A part of the fleet that is taken out of use.
+type FleetDrain struct {
+	// Old Only of servers made from another image than new ones are.
+	Old    bool   `json:"old,omitempty,omitzero"`
+	Reason string `json:"reason"`
+
+	// Region The whole region is.
+	Region bool      `json:"region,omitempty,omitzero"`
+	Since  time.Time `json:"since"`
+
+	// Until When the last session there ends though players are in it; missing: never.
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
+// FleetList The clusters of a region.
+type FleetList struct {
+	Fleets []FleetRecord `json:"fleets"`
+
+	// Partial As of ServerList.
+	Partial bool `json:"partial"`
+}
+
+// FleetRecord The game servers of one cluster.
+type FleetRecord struct {
+	// Away Why nothing can be started there now; missing: it can.
+	Away    string `json:"away,omitempty,omitzero"`
+	Cluster string `json:"cluster"`
+
+	// Coming Servers that are being started.
+	Coming int `json:"coming"`
+
+	// Drain A part of the fleet that is taken out of use.
+	Drain *FleetDrain `json:"drain,omitempty"`
+
+	// Image What new servers are made from.
+	Image string `json:"image,omitempty,omitzero"`
+
+	// Old Of servers: those made from something else than new ones are.
+	Old int `json:"old,omitempty,omitzero"`
+
+	// Servers How many allocated servers do what, by the status of ServerRecord; missing: none.
+	Servers map[string]int `json:"servers"`
+
+	// Warm Servers that run and are nobody's yet.
+	Warm int `json:"warm"`
 }
 
 // FriendList A player's friends, as he says.
@@ -649,9 +711,10 @@ type Release struct {
 
 // ReplicaAnswer The answer to a ReplicaQuestion.
 type ReplicaAnswer struct {
-	Held    []string     `json:"held"`
-	Joins   []JoinRecord `json:"joins,omitempty,omitzero"`
-	Opening bool         `json:"opening"`
+	Fleet   []ServerRecord `json:"fleet,omitempty,omitzero"`
+	Held    []string       `json:"held"`
+	Joins   []JoinRecord   `json:"joins,omitempty,omitzero"`
+	Opening bool           `json:"opening"`
 }
 
 // ReplicaNews What one control-plane process tells the others.
@@ -673,6 +736,9 @@ type ReplicaNews struct {
 type ReplicaQuestion struct {
 	// Caller Whose ticket it is; anybody's of that name when missing.
 	Caller string `json:"caller,omitempty,omitzero"`
+
+	// Fleet What game servers do you know?
+	Fleet bool `json:"fleet,omitempty,omitzero"`
 
 	// Servers Which of these game servers do you have? Up to 256.
 	Servers []string `json:"servers,omitempty,omitzero"`
@@ -750,12 +816,56 @@ type ServerClaim struct {
 	Token string `json:"token"`
 }
 
+// ServerList A page of game servers.
+type ServerList struct {
+	// Next Pass it as after for the next page; missing: this was the last.
+	Next string `json:"next,omitempty,omitzero"`
+
+	// Partial A control plane did not answer: what is connected to it may look found or leaked.
+	Partial bool           `json:"partial"`
+	Servers []ServerRecord `json:"servers"`
+}
+
 // ServerOrder An order for the replica that the server is connected to.
 type ServerOrder struct {
 	// Order What the registry tells a session's server to do. IDs count up within a session.
 	Order   Order  `json:"order"`
 	Server  string `json:"server"`
 	Session string `json:"session"`
+}
+
+// ServerRecord A game server as the region's control plane knows it.
+type ServerRecord struct {
+	// Address Where its players connect.
+	Address string `json:"address,omitempty,omitzero"`
+	Cluster string `json:"cluster,omitempty,omitzero"`
+
+	// Connected A control plane has its control connection.
+	Connected bool   `json:"connected"`
+	ID        string `json:"id"`
+	Image     string `json:"image,omitempty,omitzero"`
+
+	// Name What the cluster calls it, when that is not its ID.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Node The machine.
+	Node string `json:"node,omitempty,omitzero"`
+
+	// Old It was made from something else than new ones are.
+	Old bool `json:"old,omitempty,omitzero"`
+
+	// Place Of the session.
+	Place string `json:"place,omitempty,omitzero"`
+
+	// Players Confirmed seats of the session.
+	Players int    `json:"players,omitempty,omitzero"`
+	Session string `json:"session,omitempty,omitzero"`
+
+	// Since When it became so.
+	Since time.Time `json:"since"`
+
+	// Status starting: allocated, and not connected yet. warm: connected, without a session. handed: given one. bound: hosts it. draining: hosts one that drains, or has to leave. leaving: is being released. found: the backend has it, and nobody knows (yet) what it does. leaked: that for longer than it may be. gone.
+	Status string `json:"status"`
 }
 
 // Session A session as players see it.
@@ -895,6 +1005,9 @@ type Welcome struct {
 // After defines model for After.
 type After = string
 
+// ClusterName defines model for ClusterName.
+type ClusterName = string
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -909,6 +1022,12 @@ type PlaceID = string
 
 // PlayerID defines model for PlayerID.
 type PlayerID = string
+
+// RegionID defines model for RegionID.
+type RegionID = string
+
+// ServerID defines model for ServerID.
+type ServerID = string
 
 // SessionID defines model for SessionID.
 type SessionID = string
@@ -1018,6 +1137,18 @@ type ListPlaceSessionsParams struct {
 	Free *int `form:"free,omitempty" json:"free,omitempty"`
 }
 
+// ListServersParams defines parameters for ListServers.
+type ListServersParams struct {
+	// Cluster Of this cluster only.
+	Cluster *string `form:"cluster,omitempty" json:"cluster,omitempty"`
+
+	// After The page before's next.
+	After *After `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit How many at most; 50 when not given.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
 	// Place Only sessions of this place.
@@ -1045,6 +1176,9 @@ type GetOriginParams struct {
 // DevTokenJSONRequestBody defines body for DevToken for application/json ContentType.
 type DevTokenJSONRequestBody = DevTokenRequest
 
+// DrainFleetJSONRequestBody defines body for DrainFleet for application/json ContentType.
+type DrainFleetJSONRequestBody = DrainRequest
+
 // CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
 type CreateKeyJSONRequestBody = CreateKeyRequest
 
@@ -1060,6 +1194,9 @@ type SetFriendsJSONRequestBody = FriendList
 // SetPrivacyJSONRequestBody defines body for SetPrivacy for application/json ContentType.
 type SetPrivacyJSONRequestBody = PrivacySettings
 
+// DrainRegionJSONRequestBody defines body for DrainRegion for application/json ContentType.
+type DrainRegionJSONRequestBody = DrainRequest
+
 // AskReplicaJSONRequestBody defines body for AskReplica for application/json ContentType.
 type AskReplicaJSONRequestBody = ReplicaQuestion
 
@@ -1068,6 +1205,9 @@ type TellReplicaJSONRequestBody = ReplicaNews
 
 // ClaimServerJSONRequestBody defines body for ClaimServer for application/json ContentType.
 type ClaimServerJSONRequestBody = ClaimRequest
+
+// DrainServerJSONRequestBody defines body for DrainServer for application/json ContentType.
+type DrainServerJSONRequestBody = DrainRequest
 
 // ConfirmJSONRequestBody defines body for Confirm for application/json ContentType.
 type ConfirmJSONRequestBody = ConfirmRequest
@@ -1177,6 +1317,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/dev/token (the `DevToken` operationId).
 	DevToken(ctx context.Context, body DevTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFleets Lists the clusters on which the region's game servers run, by name, with how many servers do what.
+	//
+	// Corresponds with GET /v1/fleets (the `ListFleets` operationId).
+	ListFleets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndrainFleet Takes a cluster into use again. Sessions that drain already go on doing so.
+	//
+	// Corresponds with DELETE /v1/fleets/{cluster}/drain (the `UndrainFleet` operationId).
+	UndrainFleet(ctx context.Context, cluster ClusterName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DrainFleetWithBody Takes a cluster out of use, or only its old servers.
+	//
+	// Nothing is started in the cluster any more, idle servers are released, no
+	// session is opened on one, and the sessions that are there drain: so many
+	// at a time as there are warm servers elsewhere for their players, all of
+	// them in time where `within` says one. With `old` all this is of the
+	// servers that were made from another image than new ones are.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+	DrainFleetWithBody(ctx context.Context, cluster ClusterName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DrainFleet Takes a cluster out of use, or only its old servers.
+	//
+	// Nothing is started in the cluster any more, idle servers are released, no
+	// session is opened on one, and the sessions that are there drain: so many
+	// at a time as there are warm servers elsewhere for their players, all of
+	// them in time where `within` says one. With `old` all this is of the
+	// servers that were made from another image than new ones are.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+	DrainFleet(ctx context.Context, cluster ClusterName, body DrainFleetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJoins Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	//
@@ -1369,6 +1545,25 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/regions (the `ListRegions` operationId).
 	ListRegions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// UndrainRegion Takes the region into use again. Clusters that were drained by themselves stay so.
+	//
+	// Corresponds with DELETE /v1/regions/{id}/drain (the `UndrainRegion` operationId).
+	UndrainRegion(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DrainRegionWithBody Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+	DrainRegionWithBody(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+	DrainRegion(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AskReplicaWithBody Answers another control-plane process of the region.
 	//
 	// Takes any type of body and a specified content type.
@@ -1396,6 +1591,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/replicas/tell (the `TellReplica` operationId).
 	TellReplica(ctx context.Context, body TellReplicaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListServers Lists the region's game servers, by ID, with where they run and what they do.
+	//
+	// Corresponds with GET /v1/servers (the `ListServers` operationId).
+	ListServers(ctx context.Context, params *ListServersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ClaimServerWithBody Tells a game server on a cluster who it is, once it is allocated.
 	//
@@ -1427,6 +1627,25 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
 	ClaimServer(ctx context.Context, body ClaimServerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetServer Returns one game server, for a minute also one that is gone.
+	//
+	// Corresponds with GET /v1/servers/{id} (the `GetServer` operationId).
+	GetServer(ctx context.Context, id ServerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DrainServerWithBody Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+	DrainServerWithBody(ctx context.Context, id ServerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DrainServer Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+	DrainServer(ctx context.Context, id ServerID, body DrainServerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSessions Lists sessions that have not ended, by ID, with all that the registry knows.
 	//
 	// Corresponds with GET /v1/sessions (the `ListSessions` operationId).
@@ -1451,14 +1670,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/sessions/{id}/confirm (the `Confirm` operationId).
 	Confirm(ctx context.Context, id SessionID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DrainSessionWithBody Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+	// DrainSessionWithBody Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/sessions/{id}/drain (the `DrainSession` operationId).
 	DrainSessionWithBody(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+	// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1565,6 +1784,82 @@ func (c *Client) DevTokenWithBody(ctx context.Context, contentType string, body 
 // Corresponds with POST /v1/dev/token (the `DevToken` operationId).
 func (c *Client) DevToken(ctx context.Context, body DevTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDevTokenRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFleets Lists the clusters on which the region's game servers run, by name, with how many servers do what.
+//
+// Corresponds with GET /v1/fleets (the `ListFleets` operationId).
+func (c *Client) ListFleets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFleetsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndrainFleet Takes a cluster into use again. Sessions that drain already go on doing so.
+//
+// Corresponds with DELETE /v1/fleets/{cluster}/drain (the `UndrainFleet` operationId).
+func (c *Client) UndrainFleet(ctx context.Context, cluster ClusterName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndrainFleetRequest(c.Server, cluster)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DrainFleetWithBody Takes a cluster out of use, or only its old servers.
+//
+// Nothing is started in the cluster any more, idle servers are released, no
+// session is opened on one, and the sessions that are there drain: so many
+// at a time as there are warm servers elsewhere for their players, all of
+// them in time where `within` says one. With `old` all this is of the
+// servers that were made from another image than new ones are.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+func (c *Client) DrainFleetWithBody(ctx context.Context, cluster ClusterName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDrainFleetRequestWithBody(c.Server, cluster, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DrainFleet Takes a cluster out of use, or only its old servers.
+//
+// Nothing is started in the cluster any more, idle servers are released, no
+// session is opened on one, and the sessions that are there drain: so many
+// at a time as there are warm servers elsewhere for their players, all of
+// them in time where `within` says one. With `old` all this is of the
+// servers that were made from another image than new ones are.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+func (c *Client) DrainFleet(ctx context.Context, cluster ClusterName, body DrainFleetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDrainFleetRequest(c.Server, cluster, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2086,6 +2381,55 @@ func (c *Client) ListRegions(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
+// UndrainRegion Takes the region into use again. Clusters that were drained by themselves stay so.
+//
+// Corresponds with DELETE /v1/regions/{id}/drain (the `UndrainRegion` operationId).
+func (c *Client) UndrainRegion(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndrainRegionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DrainRegionWithBody Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+func (c *Client) DrainRegionWithBody(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDrainRegionRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+func (c *Client) DrainRegion(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDrainRegionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AskReplicaWithBody Answers another control-plane process of the region.
 //
 // Takes any type of body and a specified content type.
@@ -2154,6 +2498,21 @@ func (c *Client) TellReplica(ctx context.Context, body TellReplicaJSONRequestBod
 	return c.Client.Do(req)
 }
 
+// ListServers Lists the region's game servers, by ID, with where they run and what they do.
+//
+// Corresponds with GET /v1/servers (the `ListServers` operationId).
+func (c *Client) ListServers(ctx context.Context, params *ListServersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListServersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ClaimServerWithBody Tells a game server on a cluster who it is, once it is allocated.
 //
 // The credential is no token of the region but the token that the cluster
@@ -2194,6 +2553,55 @@ func (c *Client) ClaimServerWithBody(ctx context.Context, contentType string, bo
 // Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
 func (c *Client) ClaimServer(ctx context.Context, body ClaimServerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewClaimServerRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetServer Returns one game server, for a minute also one that is gone.
+//
+// Corresponds with GET /v1/servers/{id} (the `GetServer` operationId).
+func (c *Client) GetServer(ctx context.Context, id ServerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetServerRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DrainServerWithBody Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+func (c *Client) DrainServerWithBody(ctx context.Context, id ServerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDrainServerRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DrainServer Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+func (c *Client) DrainServer(ctx context.Context, id ServerID, body DrainServerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDrainServerRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2268,7 +2676,7 @@ func (c *Client) Confirm(ctx context.Context, id SessionID, body ConfirmJSONRequ
 	return c.Client.Do(req)
 }
 
-// DrainSessionWithBody Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+// DrainSessionWithBody Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2285,7 +2693,7 @@ func (c *Client) DrainSessionWithBody(ctx context.Context, id SessionID, content
 	return c.Client.Do(req)
 }
 
-// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2508,6 +2916,114 @@ func NewDevTokenRequestWithBody(server string, contentType string, body io.Reade
 	}
 
 	operationPath := fmt.Sprintf("/v1/dev/token")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListFleetsRequest constructs an http.Request for the ListFleets method
+func NewListFleetsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/fleets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUndrainFleetRequest constructs an http.Request for the UndrainFleet method
+func NewUndrainFleetRequest(server string, cluster ClusterName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster", cluster, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/fleets/%s/drain", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDrainFleetRequest calls the generic DrainFleet builder with application/json body
+func NewDrainFleetRequest(server string, cluster ClusterName, body DrainFleetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDrainFleetRequestWithBody(server, cluster, "application/json", bodyReader)
+}
+
+// NewDrainFleetRequestWithBody constructs an http.Request for the DrainFleet method, with any body, and a specified content type
+func NewDrainFleetRequestWithBody(server string, cluster ClusterName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cluster", cluster, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/fleets/%s/drain", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3854,6 +4370,87 @@ func NewListRegionsRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewUndrainRegionRequest constructs an http.Request for the UndrainRegion method
+func NewUndrainRegionRequest(server string, id RegionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/drain", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDrainRegionRequest calls the generic DrainRegion builder with application/json body
+func NewDrainRegionRequest(server string, id RegionID, body DrainRegionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDrainRegionRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewDrainRegionRequestWithBody constructs an http.Request for the DrainRegion method, with any body, and a specified content type
+func NewDrainRegionRequestWithBody(server string, id RegionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/drain", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewAskReplicaRequest calls the generic AskReplica builder with application/json body
 func NewAskReplicaRequest(server string, body AskReplicaJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3934,6 +4531,84 @@ func NewTellReplicaRequestWithBody(server string, contentType string, body io.Re
 	return req, nil
 }
 
+// NewListServersRequest constructs an http.Request for the ListServers method
+func NewListServersRequest(server string, params *ListServersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/servers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cluster != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cluster", *params.Cluster, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewClaimServerRequest calls the generic ClaimServer builder with application/json body
 func NewClaimServerRequest(server string, body ClaimServerJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3955,6 +4630,87 @@ func NewClaimServerRequestWithBody(server string, contentType string, body io.Re
 	}
 
 	operationPath := fmt.Sprintf("/v1/servers/claim")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetServerRequest constructs an http.Request for the GetServer method
+func NewGetServerRequest(server string, id ServerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/servers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDrainServerRequest calls the generic DrainServer builder with application/json body
+func NewDrainServerRequest(server string, id ServerID, body DrainServerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDrainServerRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewDrainServerRequestWithBody constructs an http.Request for the DrainServer method, with any body, and a specified content type
+func NewDrainServerRequestWithBody(server string, id ServerID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/servers/%s/drain", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4564,6 +5320,46 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/dev/token (the `DevToken` operationId).
 	DevTokenWithResponse(ctx context.Context, body DevTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*DevTokenReply, error)
 
+	// ListFleetsWithResponse Lists the clusters on which the region's game servers run, by name, with how many servers do what.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/fleets (the `ListFleets` operationId).
+	ListFleetsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFleetsReply, error)
+
+	// UndrainFleetWithResponse Takes a cluster into use again. Sessions that drain already go on doing so.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/fleets/{cluster}/drain (the `UndrainFleet` operationId).
+	UndrainFleetWithResponse(ctx context.Context, cluster ClusterName, reqEditors ...RequestEditorFn) (*UndrainFleetReply, error)
+
+	// DrainFleetWithBodyWithResponse Takes a cluster out of use, or only its old servers.
+	//
+	// Nothing is started in the cluster any more, idle servers are released, no
+	// session is opened on one, and the sessions that are there drain: so many
+	// at a time as there are warm servers elsewhere for their players, all of
+	// them in time where `within` says one. With `old` all this is of the
+	// servers that were made from another image than new ones are.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+	DrainFleetWithBodyWithResponse(ctx context.Context, cluster ClusterName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DrainFleetReply, error)
+
+	// DrainFleetWithResponse Takes a cluster out of use, or only its old servers.
+	//
+	// Nothing is started in the cluster any more, idle servers are released, no
+	// session is opened on one, and the sessions that are there drain: so many
+	// at a time as there are warm servers elsewhere for their players, all of
+	// them in time where `within` says one. With `old` all this is of the
+	// servers that were made from another image than new ones are.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+	DrainFleetWithResponse(ctx context.Context, cluster ClusterName, body DrainFleetJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainFleetReply, error)
+
 	// GetJoinsWithResponse Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4797,6 +5593,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/regions (the `ListRegions` operationId).
 	ListRegionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRegionsReply, error)
 
+	// UndrainRegionWithResponse Takes the region into use again. Clusters that were drained by themselves stay so.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/regions/{id}/drain (the `UndrainRegion` operationId).
+	UndrainRegionWithResponse(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*UndrainRegionReply, error)
+
+	// DrainRegionWithBodyWithResponse Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+	DrainRegionWithBodyWithResponse(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DrainRegionReply, error)
+
+	// DrainRegionWithResponse Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+	DrainRegionWithResponse(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainRegionReply, error)
+
 	// AskReplicaWithBodyWithResponse Answers another control-plane process of the region.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4824,6 +5641,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/replicas/tell (the `TellReplica` operationId).
 	TellReplicaWithResponse(ctx context.Context, body TellReplicaJSONRequestBody, reqEditors ...RequestEditorFn) (*TellReplicaReply, error)
+
+	// ListServersWithResponse Lists the region's game servers, by ID, with where they run and what they do.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/servers (the `ListServers` operationId).
+	ListServersWithResponse(ctx context.Context, params *ListServersParams, reqEditors ...RequestEditorFn) (*ListServersReply, error)
 
 	// ClaimServerWithBodyWithResponse Tells a game server on a cluster who it is, once it is allocated.
 	//
@@ -4855,6 +5679,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/servers/claim (the `ClaimServer` operationId).
 	ClaimServerWithResponse(ctx context.Context, body ClaimServerJSONRequestBody, reqEditors ...RequestEditorFn) (*ClaimServerReply, error)
 
+	// GetServerWithResponse Returns one game server, for a minute also one that is gone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/servers/{id} (the `GetServer` operationId).
+	GetServerWithResponse(ctx context.Context, id ServerID, reqEditors ...RequestEditorFn) (*GetServerReply, error)
+
+	// DrainServerWithBodyWithResponse Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+	DrainServerWithBodyWithResponse(ctx context.Context, id ServerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DrainServerReply, error)
+
+	// DrainServerWithResponse Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+	DrainServerWithResponse(ctx context.Context, id ServerID, body DrainServerJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainServerReply, error)
+
 	// ListSessionsWithResponse Lists sessions that have not ended, by ID, with all that the registry knows.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4883,14 +5728,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/sessions/{id}/confirm (the `Confirm` operationId).
 	ConfirmWithResponse(ctx context.Context, id SessionID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmReply, error)
 
-	// DrainSessionWithBodyWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+	// DrainSessionWithBodyWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/sessions/{id}/drain (the `DrainSession` operationId).
 	DrainSessionWithBodyWithResponse(ctx context.Context, id SessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DrainSessionReply, error)
 
-	// DrainSessionWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+	// DrainSessionWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5024,6 +5869,164 @@ func (r DevTokenReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DevTokenReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFleetsReplyDefaultHeaders the declared response headers of an HTTP default response for ListFleets
+type ListFleetsReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListFleetsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FleetList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListFleetsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFleetsReply) GetJSON200() *FleetList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFleetsReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFleetsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFleetsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFleetsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFleetsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UndrainFleetReplyDefaultHeaders the declared response headers of an HTTP default response for UndrainFleet
+type UndrainFleetReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type UndrainFleetReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UndrainFleetReplyDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndrainFleetReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndrainFleetReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndrainFleetReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndrainFleetReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndrainFleetReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DrainFleetReplyDefaultHeaders the declared response headers of an HTTP default response for DrainFleet
+type DrainFleetReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type DrainFleetReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DrainAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DrainFleetReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DrainFleetReply) GetJSON200() *DrainAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DrainFleetReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DrainFleetReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DrainFleetReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DrainFleetReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DrainFleetReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6494,6 +7497,109 @@ func (r ListRegionsReply) ContentType() string {
 	return ""
 }
 
+// UndrainRegionReplyDefaultHeaders the declared response headers of an HTTP default response for UndrainRegion
+type UndrainRegionReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type UndrainRegionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UndrainRegionReplyDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndrainRegionReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndrainRegionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndrainRegionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndrainRegionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndrainRegionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DrainRegionReplyDefaultHeaders the declared response headers of an HTTP default response for DrainRegion
+type DrainRegionReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type DrainRegionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DrainAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DrainRegionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DrainRegionReply) GetJSON200() *DrainAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DrainRegionReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DrainRegionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DrainRegionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DrainRegionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DrainRegionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AskReplicaReplyDefaultHeaders the declared response headers of an HTTP default response for AskReplica
 type AskReplicaReplyDefaultHeaders struct {
 	RetryAfter int
@@ -6597,6 +7703,61 @@ func (r TellReplicaReply) ContentType() string {
 	return ""
 }
 
+// ListServersReplyDefaultHeaders the declared response headers of an HTTP default response for ListServers
+type ListServersReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListServersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServerList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListServersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListServersReply) GetJSON200() *ServerList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListServersReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListServersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListServersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListServersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListServersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ClaimServerReplyDefaultHeaders the declared response headers of an HTTP default response for ClaimServer
 type ClaimServerReplyDefaultHeaders struct {
 	RetryAfter int
@@ -6646,6 +7807,116 @@ func (r ClaimServerReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ClaimServerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetServerReplyDefaultHeaders the declared response headers of an HTTP default response for GetServer
+type GetServerReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetServerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServerRecord
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetServerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetServerReply) GetJSON200() *ServerRecord {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetServerReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetServerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetServerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetServerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetServerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DrainServerReplyDefaultHeaders the declared response headers of an HTTP default response for DrainServer
+type DrainServerReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type DrainServerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DrainAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DrainServerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DrainServerReply) GetJSON200() *DrainAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DrainServerReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DrainServerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DrainServerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DrainServerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DrainServerReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7207,6 +8478,70 @@ func (c *ClientWithResponses) DevTokenWithResponse(ctx context.Context, body Dev
 	return ParseDevTokenReply(rsp)
 }
 
+// ListFleetsWithResponse Lists the clusters on which the region's game servers run, by name, with how many servers do what.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/fleets (the `ListFleets` operationId).
+func (c *ClientWithResponses) ListFleetsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFleetsReply, error) {
+	rsp, err := c.ListFleets(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFleetsReply(rsp)
+}
+
+// UndrainFleetWithResponse Takes a cluster into use again. Sessions that drain already go on doing so.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/fleets/{cluster}/drain (the `UndrainFleet` operationId).
+func (c *ClientWithResponses) UndrainFleetWithResponse(ctx context.Context, cluster ClusterName, reqEditors ...RequestEditorFn) (*UndrainFleetReply, error) {
+	rsp, err := c.UndrainFleet(ctx, cluster, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndrainFleetReply(rsp)
+}
+
+// DrainFleetWithBodyWithResponse Takes a cluster out of use, or only its old servers.
+//
+// Nothing is started in the cluster any more, idle servers are released, no
+// session is opened on one, and the sessions that are there drain: so many
+// at a time as there are warm servers elsewhere for their players, all of
+// them in time where `within` says one. With `old` all this is of the
+// servers that were made from another image than new ones are.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+func (c *ClientWithResponses) DrainFleetWithBodyWithResponse(ctx context.Context, cluster ClusterName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DrainFleetReply, error) {
+	rsp, err := c.DrainFleetWithBody(ctx, cluster, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDrainFleetReply(rsp)
+}
+
+// DrainFleetWithResponse Takes a cluster out of use, or only its old servers.
+//
+// Nothing is started in the cluster any more, idle servers are released, no
+// session is opened on one, and the sessions that are there drain: so many
+// at a time as there are warm servers elsewhere for their players, all of
+// them in time where `within` says one. With `old` all this is of the
+// servers that were made from another image than new ones are.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
+func (c *ClientWithResponses) DrainFleetWithResponse(ctx context.Context, cluster ClusterName, body DrainFleetJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainFleetReply, error) {
+	rsp, err := c.DrainFleet(ctx, cluster, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDrainFleetReply(rsp)
+}
+
 // GetJoinsWithResponse Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7632,6 +8967,45 @@ func (c *ClientWithResponses) ListRegionsWithResponse(ctx context.Context, reqEd
 	return ParseListRegionsReply(rsp)
 }
 
+// UndrainRegionWithResponse Takes the region into use again. Clusters that were drained by themselves stay so.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/regions/{id}/drain (the `UndrainRegion` operationId).
+func (c *ClientWithResponses) UndrainRegionWithResponse(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*UndrainRegionReply, error) {
+	rsp, err := c.UndrainRegion(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndrainRegionReply(rsp)
+}
+
+// DrainRegionWithBodyWithResponse Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+func (c *ClientWithResponses) DrainRegionWithBodyWithResponse(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DrainRegionReply, error) {
+	rsp, err := c.DrainRegionWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDrainRegionReply(rsp)
+}
+
+// DrainRegionWithResponse Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
+func (c *ClientWithResponses) DrainRegionWithResponse(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainRegionReply, error) {
+	rsp, err := c.DrainRegion(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDrainRegionReply(rsp)
+}
+
 // AskReplicaWithBodyWithResponse Answers another control-plane process of the region.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -7684,6 +9058,19 @@ func (c *ClientWithResponses) TellReplicaWithResponse(ctx context.Context, body 
 	return ParseTellReplicaReply(rsp)
 }
 
+// ListServersWithResponse Lists the region's game servers, by ID, with where they run and what they do.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/servers (the `ListServers` operationId).
+func (c *ClientWithResponses) ListServersWithResponse(ctx context.Context, params *ListServersParams, reqEditors ...RequestEditorFn) (*ListServersReply, error) {
+	rsp, err := c.ListServers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListServersReply(rsp)
+}
+
 // ClaimServerWithBodyWithResponse Tells a game server on a cluster who it is, once it is allocated.
 //
 // The credential is no token of the region but the token that the cluster
@@ -7724,6 +9111,45 @@ func (c *ClientWithResponses) ClaimServerWithResponse(ctx context.Context, body 
 		return nil, err
 	}
 	return ParseClaimServerReply(rsp)
+}
+
+// GetServerWithResponse Returns one game server, for a minute also one that is gone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/servers/{id} (the `GetServer` operationId).
+func (c *ClientWithResponses) GetServerWithResponse(ctx context.Context, id ServerID, reqEditors ...RequestEditorFn) (*GetServerReply, error) {
+	rsp, err := c.GetServer(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetServerReply(rsp)
+}
+
+// DrainServerWithBodyWithResponse Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+func (c *ClientWithResponses) DrainServerWithBodyWithResponse(ctx context.Context, id ServerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DrainServerReply, error) {
+	rsp, err := c.DrainServerWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDrainServerReply(rsp)
+}
+
+// DrainServerWithResponse Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/servers/{id}/drain (the `DrainServer` operationId).
+func (c *ClientWithResponses) DrainServerWithResponse(ctx context.Context, id ServerID, body DrainServerJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainServerReply, error) {
+	rsp, err := c.DrainServer(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDrainServerReply(rsp)
 }
 
 // ListSessionsWithResponse Lists sessions that have not ended, by ID, with all that the registry knows.
@@ -7778,7 +9204,7 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, id Sessio
 	return ParseConfirmReply(rsp)
 }
 
-// DrainSessionWithBodyWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+// DrainSessionWithBodyWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7791,7 +9217,7 @@ func (c *ClientWithResponses) DrainSessionWithBodyWithResponse(ctx context.Conte
 	return ParseDrainSessionReply(rsp)
 }
 
-// DrainSessionWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+// DrainSessionWithResponse Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7980,6 +9406,140 @@ func ParseDevTokenReply(rsp *http.Response) (*DevTokenReply, error) {
 	switch {
 	case true:
 		var headers DevTokenReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFleetsReply parses an HTTP response from a ListFleetsWithResponse call
+func ParseListFleetsReply(rsp *http.Response) (*ListFleetsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFleetsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FleetList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListFleetsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUndrainFleetReply parses an HTTP response from a UndrainFleetWithResponse call
+func ParseUndrainFleetReply(rsp *http.Response) (*UndrainFleetReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndrainFleetReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers UndrainFleetReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDrainFleetReply parses an HTTP response from a DrainFleetWithResponse call
+func ParseDrainFleetReply(rsp *http.Response) (*DrainFleetReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DrainFleetReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DrainAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DrainFleetReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -9226,6 +10786,94 @@ func ParseListRegionsReply(rsp *http.Response) (*ListRegionsReply, error) {
 	return response, nil
 }
 
+// ParseUndrainRegionReply parses an HTTP response from a UndrainRegionWithResponse call
+func ParseUndrainRegionReply(rsp *http.Response) (*UndrainRegionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndrainRegionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers UndrainRegionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDrainRegionReply parses an HTTP response from a DrainRegionWithResponse call
+func ParseDrainRegionReply(rsp *http.Response) (*DrainRegionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DrainRegionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DrainAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DrainRegionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAskReplicaReply parses an HTTP response from a AskReplicaWithResponse call
 func ParseAskReplicaReply(rsp *http.Response) (*AskReplicaReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9314,6 +10962,52 @@ func ParseTellReplicaReply(rsp *http.Response) (*TellReplicaReply, error) {
 	return response, nil
 }
 
+// ParseListServersReply parses an HTTP response from a ListServersWithResponse call
+func ParseListServersReply(rsp *http.Response) (*ListServersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListServersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListServersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseClaimServerReply parses an HTTP response from a ClaimServerWithResponse call
 func ParseClaimServerReply(rsp *http.Response) (*ClaimServerReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9347,6 +11041,98 @@ func ParseClaimServerReply(rsp *http.Response) (*ClaimServerReply, error) {
 	switch {
 	case true:
 		var headers ClaimServerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetServerReply parses an HTTP response from a GetServerWithResponse call
+func ParseGetServerReply(rsp *http.Response) (*GetServerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetServerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServerRecord
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetServerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDrainServerReply parses an HTTP response from a DrainServerWithResponse call
+func ParseDrainServerReply(rsp *http.Response) (*DrainServerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DrainServerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DrainAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DrainServerReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -9816,6 +11602,15 @@ type ServerInterface interface {
 	// DevToken Makes an access token for anyone who asks. Served by throng dev only.
 	// (POST /v1/dev/token)
 	DevToken(w http.ResponseWriter, r *http.Request)
+	// ListFleets Lists the clusters on which the region's game servers run, by name, with how many servers do what.
+	// (GET /v1/fleets)
+	ListFleets(w http.ResponseWriter, r *http.Request)
+	// UndrainFleet Takes a cluster into use again. Sessions that drain already go on doing so.
+	// (DELETE /v1/fleets/{cluster}/drain)
+	UndrainFleet(w http.ResponseWriter, r *http.Request, cluster ClusterName)
+	// DrainFleet Takes a cluster out of use, or only its old servers.
+	// (POST /v1/fleets/{cluster}/drain)
+	DrainFleet(w http.ResponseWriter, r *http.Request, cluster ClusterName)
 	// GetJoins Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	// (GET /v1/joins/{ticket})
 	GetJoins(w http.ResponseWriter, r *http.Request, ticket Ticket, params GetJoinsParams)
@@ -9899,15 +11694,30 @@ type ServerInterface interface {
 	// ListRegions Lists the deployment's regions.
 	// (GET /v1/regions)
 	ListRegions(w http.ResponseWriter, r *http.Request)
+	// UndrainRegion Takes the region into use again. Clusters that were drained by themselves stay so.
+	// (DELETE /v1/regions/{id}/drain)
+	UndrainRegion(w http.ResponseWriter, r *http.Request, id RegionID)
+	// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+	// (POST /v1/regions/{id}/drain)
+	DrainRegion(w http.ResponseWriter, r *http.Request, id RegionID)
 	// AskReplica Answers another control-plane process of the region.
 	// (POST /v1/replicas/ask)
 	AskReplica(w http.ResponseWriter, r *http.Request)
 	// TellReplica Brings news from another control-plane process of the region. Nothing depends on them.
 	// (POST /v1/replicas/tell)
 	TellReplica(w http.ResponseWriter, r *http.Request)
+	// ListServers Lists the region's game servers, by ID, with where they run and what they do.
+	// (GET /v1/servers)
+	ListServers(w http.ResponseWriter, r *http.Request, params ListServersParams)
 	// ClaimServer Tells a game server on a cluster who it is, once it is allocated.
 	// (POST /v1/servers/claim)
 	ClaimServer(w http.ResponseWriter, r *http.Request)
+	// GetServer Returns one game server, for a minute also one that is gone.
+	// (GET /v1/servers/{id})
+	GetServer(w http.ResponseWriter, r *http.Request, id ServerID)
+	// DrainServer Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+	// (POST /v1/servers/{id}/drain)
+	DrainServer(w http.ResponseWriter, r *http.Request, id ServerID)
 	// ListSessions Lists sessions that have not ended, by ID, with all that the registry knows.
 	// (GET /v1/sessions)
 	ListSessions(w http.ResponseWriter, r *http.Request, params ListSessionsParams)
@@ -9917,7 +11727,7 @@ type ServerInterface interface {
 	// Confirm Makes a held seat an occupied one. Denied when a later join fences it.
 	// (POST /v1/sessions/{id}/confirm)
 	Confirm(w http.ResponseWriter, r *http.Request, id SessionID)
-	// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+	// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 	// (POST /v1/sessions/{id}/drain)
 	DrainSession(w http.ResponseWriter, r *http.Request, id SessionID)
 	// EndSession Ends a session. An operator gives a reason; the session's own server gives its last heartbeat too.
@@ -9954,6 +11764,72 @@ func (siw *ServerInterfaceWrapper) DevToken(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DevToken(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListFleets operation middleware
+func (siw *ServerInterfaceWrapper) ListFleets(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFleets(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UndrainFleet operation middleware
+func (siw *ServerInterfaceWrapper) UndrainFleet(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cluster" -------------
+	var cluster ClusterName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cluster", r.PathValue("cluster"), &cluster, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cluster", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UndrainFleet(w, r, cluster)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DrainFleet operation middleware
+func (siw *ServerInterfaceWrapper) DrainFleet(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cluster" -------------
+	var cluster ClusterName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cluster", r.PathValue("cluster"), &cluster, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cluster", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DrainFleet(w, r, cluster)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -10903,6 +12779,58 @@ func (siw *ServerInterfaceWrapper) ListRegions(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// UndrainRegion operation middleware
+func (siw *ServerInterfaceWrapper) UndrainRegion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UndrainRegion(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DrainRegion operation middleware
+func (siw *ServerInterfaceWrapper) DrainRegion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DrainRegion(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // AskReplica operation middleware
 func (siw *ServerInterfaceWrapper) AskReplica(w http.ResponseWriter, r *http.Request) {
 
@@ -10931,11 +12859,122 @@ func (siw *ServerInterfaceWrapper) TellReplica(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListServers operation middleware
+func (siw *ServerInterfaceWrapper) ListServers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListServersParams
+
+	// ------------- Optional query parameter "cluster" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cluster", r.URL.Query(), &params.Cluster, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cluster"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cluster", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListServers(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ClaimServer operation middleware
 func (siw *ServerInterfaceWrapper) ClaimServer(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ClaimServer(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetServer operation middleware
+func (siw *ServerInterfaceWrapper) GetServer(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ServerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetServer(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DrainServer operation middleware
+func (siw *ServerInterfaceWrapper) DrainServer(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ServerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DrainServer(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -11436,6 +13475,14 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/sessions/{id}/handoff", wrapper.Handoff)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/sessions/{id}/origins/{ticket}", wrapper.GetOrigin)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/sessions/{id}/logs", wrapper.PostLogs)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/servers", wrapper.ListServers)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/servers/{id}", wrapper.GetServer)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/servers/{id}/drain", wrapper.DrainServer)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/fleets", wrapper.ListFleets)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/fleets/{cluster}/drain", wrapper.UndrainFleet)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/fleets/{cluster}/drain", wrapper.DrainFleet)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/regions/{id}/drain", wrapper.UndrainRegion)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/regions/{id}/drain", wrapper.DrainRegion)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/tell", wrapper.TellReplica)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/ask", wrapper.AskReplica)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/packages/{hash}", wrapper.GetPackage)
@@ -11492,6 +13539,123 @@ type DevTokendefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DevTokendefaultApplicationProblemPlusJSONResponse) VisitDevTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFleetsRequestObject struct {
+}
+
+type ListFleetsResponseObject interface {
+	VisitListFleetsResponse(w http.ResponseWriter) error
+}
+
+type ListFleets200JSONResponse FleetList
+
+func (response ListFleets200JSONResponse) VisitListFleetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFleetsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListFleetsdefaultApplicationProblemPlusJSONResponse) VisitListFleetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndrainFleetRequestObject struct {
+	Cluster ClusterName `json:"cluster"`
+}
+
+type UndrainFleetResponseObject interface {
+	VisitUndrainFleetResponse(w http.ResponseWriter) error
+}
+
+type UndrainFleet204Response struct {
+}
+
+func (response UndrainFleet204Response) VisitUndrainFleetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UndrainFleetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UndrainFleetdefaultApplicationProblemPlusJSONResponse) VisitUndrainFleetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DrainFleetRequestObject struct {
+	Cluster ClusterName `json:"cluster"`
+	Body    *DrainFleetJSONRequestBody
+}
+
+type DrainFleetResponseObject interface {
+	VisitDrainFleetResponse(w http.ResponseWriter) error
+}
+
+type DrainFleet200JSONResponse DrainAnswer
+
+func (response DrainFleet200JSONResponse) VisitDrainFleetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DrainFleetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DrainFleetdefaultApplicationProblemPlusJSONResponse) VisitDrainFleetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12633,6 +14797,83 @@ func (response ListRegionsdefaultApplicationProblemPlusJSONResponse) VisitListRe
 	return err
 }
 
+type UndrainRegionRequestObject struct {
+	ID RegionID `json:"id"`
+}
+
+type UndrainRegionResponseObject interface {
+	VisitUndrainRegionResponse(w http.ResponseWriter) error
+}
+
+type UndrainRegion204Response struct {
+}
+
+func (response UndrainRegion204Response) VisitUndrainRegionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UndrainRegiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UndrainRegiondefaultApplicationProblemPlusJSONResponse) VisitUndrainRegionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DrainRegionRequestObject struct {
+	ID   RegionID `json:"id"`
+	Body *DrainRegionJSONRequestBody
+}
+
+type DrainRegionResponseObject interface {
+	VisitDrainRegionResponse(w http.ResponseWriter) error
+}
+
+type DrainRegion200JSONResponse DrainAnswer
+
+func (response DrainRegion200JSONResponse) VisitDrainRegionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DrainRegiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DrainRegiondefaultApplicationProblemPlusJSONResponse) VisitDrainRegionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AskReplicaRequestObject struct {
 	Body *AskReplicaJSONRequestBody
 }
@@ -12709,6 +14950,47 @@ func (response TellReplicadefaultApplicationProblemPlusJSONResponse) VisitTellRe
 	return err
 }
 
+type ListServersRequestObject struct {
+	Params ListServersParams
+}
+
+type ListServersResponseObject interface {
+	VisitListServersResponse(w http.ResponseWriter) error
+}
+
+type ListServers200JSONResponse ServerList
+
+func (response ListServers200JSONResponse) VisitListServersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListServersdefaultApplicationProblemPlusJSONResponse) VisitListServersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ClaimServerRequestObject struct {
 	Body *ClaimServerJSONRequestBody
 }
@@ -12738,6 +15020,89 @@ type ClaimServerdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ClaimServerdefaultApplicationProblemPlusJSONResponse) VisitClaimServerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServerRequestObject struct {
+	ID ServerID `json:"id"`
+}
+
+type GetServerResponseObject interface {
+	VisitGetServerResponse(w http.ResponseWriter) error
+}
+
+type GetServer200JSONResponse ServerRecord
+
+func (response GetServer200JSONResponse) VisitGetServerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetServerdefaultApplicationProblemPlusJSONResponse) VisitGetServerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DrainServerRequestObject struct {
+	ID   ServerID `json:"id"`
+	Body *DrainServerJSONRequestBody
+}
+
+type DrainServerResponseObject interface {
+	VisitDrainServerResponse(w http.ResponseWriter) error
+}
+
+type DrainServer200JSONResponse DrainAnswer
+
+func (response DrainServer200JSONResponse) VisitDrainServerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DrainServerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DrainServerdefaultApplicationProblemPlusJSONResponse) VisitDrainServerResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13165,6 +15530,15 @@ type StrictServerInterface interface {
 	// DevToken Makes an access token for anyone who asks. Served by throng dev only.
 	// (POST /v1/dev/token)
 	DevToken(ctx context.Context, request DevTokenRequestObject) (DevTokenResponseObject, error)
+	// ListFleets Lists the clusters on which the region's game servers run, by name, with how many servers do what.
+	// (GET /v1/fleets)
+	ListFleets(ctx context.Context, request ListFleetsRequestObject) (ListFleetsResponseObject, error)
+	// UndrainFleet Takes a cluster into use again. Sessions that drain already go on doing so.
+	// (DELETE /v1/fleets/{cluster}/drain)
+	UndrainFleet(ctx context.Context, request UndrainFleetRequestObject) (UndrainFleetResponseObject, error)
+	// DrainFleet Takes a cluster out of use, or only its old servers.
+	// (POST /v1/fleets/{cluster}/drain)
+	DrainFleet(ctx context.Context, request DrainFleetRequestObject) (DrainFleetResponseObject, error)
 	// GetJoins Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	// (GET /v1/joins/{ticket})
 	GetJoins(ctx context.Context, request GetJoinsRequestObject) (GetJoinsResponseObject, error)
@@ -13248,15 +15622,30 @@ type StrictServerInterface interface {
 	// ListRegions Lists the deployment's regions.
 	// (GET /v1/regions)
 	ListRegions(ctx context.Context, request ListRegionsRequestObject) (ListRegionsResponseObject, error)
+	// UndrainRegion Takes the region into use again. Clusters that were drained by themselves stay so.
+	// (DELETE /v1/regions/{id}/drain)
+	UndrainRegion(ctx context.Context, request UndrainRegionRequestObject) (UndrainRegionResponseObject, error)
+	// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
+	// (POST /v1/regions/{id}/drain)
+	DrainRegion(ctx context.Context, request DrainRegionRequestObject) (DrainRegionResponseObject, error)
 	// AskReplica Answers another control-plane process of the region.
 	// (POST /v1/replicas/ask)
 	AskReplica(ctx context.Context, request AskReplicaRequestObject) (AskReplicaResponseObject, error)
 	// TellReplica Brings news from another control-plane process of the region. Nothing depends on them.
 	// (POST /v1/replicas/tell)
 	TellReplica(ctx context.Context, request TellReplicaRequestObject) (TellReplicaResponseObject, error)
+	// ListServers Lists the region's game servers, by ID, with where they run and what they do.
+	// (GET /v1/servers)
+	ListServers(ctx context.Context, request ListServersRequestObject) (ListServersResponseObject, error)
 	// ClaimServer Tells a game server on a cluster who it is, once it is allocated.
 	// (POST /v1/servers/claim)
 	ClaimServer(ctx context.Context, request ClaimServerRequestObject) (ClaimServerResponseObject, error)
+	// GetServer Returns one game server, for a minute also one that is gone.
+	// (GET /v1/servers/{id})
+	GetServer(ctx context.Context, request GetServerRequestObject) (GetServerResponseObject, error)
+	// DrainServer Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone.
+	// (POST /v1/servers/{id}/drain)
+	DrainServer(ctx context.Context, request DrainServerRequestObject) (DrainServerResponseObject, error)
 	// ListSessions Lists sessions that have not ended, by ID, with all that the registry knows.
 	// (GET /v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
@@ -13266,7 +15655,7 @@ type StrictServerInterface interface {
 	// Confirm Makes a held seat an occupied one. Denied when a later join fences it.
 	// (POST /v1/sessions/{id}/confirm)
 	Confirm(ctx context.Context, request ConfirmRequestObject) (ConfirmResponseObject, error)
-	// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty.
+	// DrainSession Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end.
 	// (POST /v1/sessions/{id}/drain)
 	DrainSession(ctx context.Context, request DrainSessionRequestObject) (DrainSessionResponseObject, error)
 	// EndSession Ends a session. An operator gives a reason; the session's own server gives its last heartbeat too.
@@ -13352,6 +15741,89 @@ func (sh *strictHandler) DevToken(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DevTokenResponseObject); ok {
 		if err := validResponse.VisitDevTokenResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListFleets operation middleware
+func (sh *strictHandler) ListFleets(w http.ResponseWriter, r *http.Request) {
+	var request ListFleetsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFleets(ctx, request.(ListFleetsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFleets")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFleetsResponseObject); ok {
+		if err := validResponse.VisitListFleetsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UndrainFleet operation middleware
+func (sh *strictHandler) UndrainFleet(w http.ResponseWriter, r *http.Request, cluster ClusterName) {
+	var request UndrainFleetRequestObject
+
+	request.Cluster = cluster
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UndrainFleet(ctx, request.(UndrainFleetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndrainFleet")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UndrainFleetResponseObject); ok {
+		if err := validResponse.VisitUndrainFleetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DrainFleet operation middleware
+func (sh *strictHandler) DrainFleet(w http.ResponseWriter, r *http.Request, cluster ClusterName) {
+	var request DrainFleetRequestObject
+
+	request.Cluster = cluster
+
+	var body DrainFleetJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DrainFleet(ctx, request.(DrainFleetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DrainFleet")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DrainFleetResponseObject); ok {
+		if err := validResponse.VisitDrainFleetResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -14101,6 +16573,65 @@ func (sh *strictHandler) ListRegions(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// UndrainRegion operation middleware
+func (sh *strictHandler) UndrainRegion(w http.ResponseWriter, r *http.Request, id RegionID) {
+	var request UndrainRegionRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UndrainRegion(ctx, request.(UndrainRegionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndrainRegion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UndrainRegionResponseObject); ok {
+		if err := validResponse.VisitUndrainRegionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DrainRegion operation middleware
+func (sh *strictHandler) DrainRegion(w http.ResponseWriter, r *http.Request, id RegionID) {
+	var request DrainRegionRequestObject
+
+	request.ID = id
+
+	var body DrainRegionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DrainRegion(ctx, request.(DrainRegionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DrainRegion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DrainRegionResponseObject); ok {
+		if err := validResponse.VisitDrainRegionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // AskReplica operation middleware
 func (sh *strictHandler) AskReplica(w http.ResponseWriter, r *http.Request) {
 	var request AskReplicaRequestObject
@@ -14163,6 +16694,32 @@ func (sh *strictHandler) TellReplica(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ListServers operation middleware
+func (sh *strictHandler) ListServers(w http.ResponseWriter, r *http.Request, params ListServersParams) {
+	var request ListServersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListServers(ctx, request.(ListServersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListServers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListServersResponseObject); ok {
+		if err := validResponse.VisitListServersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ClaimServer operation middleware
 func (sh *strictHandler) ClaimServer(w http.ResponseWriter, r *http.Request) {
 	var request ClaimServerRequestObject
@@ -14187,6 +16744,65 @@ func (sh *strictHandler) ClaimServer(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ClaimServerResponseObject); ok {
 		if err := validResponse.VisitClaimServerResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetServer operation middleware
+func (sh *strictHandler) GetServer(w http.ResponseWriter, r *http.Request, id ServerID) {
+	var request GetServerRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetServer(ctx, request.(GetServerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetServer")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetServerResponseObject); ok {
+		if err := validResponse.VisitGetServerResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DrainServer operation middleware
+func (sh *strictHandler) DrainServer(w http.ResponseWriter, r *http.Request, id ServerID) {
+	var request DrainServerRequestObject
+
+	request.ID = id
+
+	var body DrainServerJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DrainServer(ctx, request.(DrainServerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DrainServer")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DrainServerResponseObject); ok {
+		if err := validResponse.VisitDrainServerResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -96,7 +96,7 @@ func (l LogLine) Root() (throng.LogLine, error) {
 
 // ReplicaQuestionOf turns a question.
 func ReplicaQuestionOf(q throng.ReplicaQuestion) ReplicaQuestion {
-	out := ReplicaQuestion{Session: string(q.Session), Ticket: string(q.Ticket), Caller: string(q.Caller)}
+	out := ReplicaQuestion{Session: string(q.Session), Ticket: string(q.Ticket), Caller: string(q.Caller), Fleet: q.Fleet}
 	for _, id := range q.Servers {
 		out.Servers = append(out.Servers, string(id))
 	}
@@ -110,7 +110,7 @@ func (q ReplicaQuestion) Root() (throng.ReplicaQuestion, error) {
 			"has %d, at most %d are allowed", len(q.Servers), throng.MaxReplicaServers)
 	}
 	f := &fields{}
-	out := throng.ReplicaQuestion{}
+	out := throng.ReplicaQuestion{Fleet: q.Fleet}
 	for i, said := range q.Servers {
 		out.Servers = append(out.Servers, f.server(fmt.Sprintf("servers[%d]", i), said))
 	}
@@ -132,6 +132,9 @@ func ReplicaAnswerOf(a throng.ReplicaAnswer) ReplicaAnswer {
 	for _, id := range a.Held {
 		out.Held = append(out.Held, string(id))
 	}
+	for _, server := range a.Fleet {
+		out.Fleet = append(out.Fleet, ServerRecordOf(server))
+	}
 	return out
 }
 
@@ -139,6 +142,12 @@ func ReplicaAnswerOf(a throng.ReplicaAnswer) ReplicaAnswer {
 func (a ReplicaAnswer) Root() (throng.ReplicaAnswer, error) {
 	f := &fields{}
 	out := throng.ReplicaAnswer{Opening: a.Opening, Joins: a.Joins}
+	for _, said := range a.Fleet {
+		// One that is not understood is a newer replica's.
+		if server, err := said.Root(); err == nil {
+			out.Fleet = append(out.Fleet, server)
+		}
+	}
 	for i, said := range a.Held {
 		out.Held = append(out.Held, f.server(fmt.Sprintf("held[%d]", i), said))
 	}

@@ -460,7 +460,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes no more players into a session, which hands off those who are in it and ends when it is empty. */
+        /** Takes no more players into a session, which hands off those who are in it and ends when it is empty. A game server drains its own, when its process has to end. */
         post: operations["DrainSession"];
         delete?: never;
         options?: never;
@@ -606,6 +606,117 @@ export interface paths {
         /** Adds lines to the log of the session's place, each once. */
         post: operations["PostLogs"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the region's game servers, by ID, with where they run and what they do. */
+        get: operations["ListServers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/servers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns one game server, for a minute also one that is gone. */
+        get: operations["GetServer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/servers/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Drains the session of a game server, which ends with it. An idle one is released. It cannot be undone. */
+        post: operations["DrainServer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fleets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the clusters on which the region's game servers run, by name, with how many servers do what. */
+        get: operations["ListFleets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fleets/{cluster}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a cluster out of use, or only its old servers.
+         * @description Nothing is started in the cluster any more, idle servers are released, no
+         *     session is opened on one, and the sessions that are there drain: so many
+         *     at a time as there are warm servers elsewhere for their players, all of
+         *     them in time where `within` says one. With `old` all this is of the
+         *     servers that were made from another image than new ones are.
+         */
+        post: operations["DrainFleet"];
+        /** Takes a cluster into use again. Sessions that drain already go on doing so. */
+        delete: operations["UndrainFleet"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/regions/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity. */
+        post: operations["DrainRegion"];
+        /** Takes the region into use again. Clusters that were drained by themselves stay so. */
+        delete: operations["UndrainRegion"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1284,6 +1395,91 @@ export interface components {
             /** @description The place's script ended it. */
             failed?: boolean;
         };
+        /** @description A game server as the region's control plane knows it. */
+        ServerRecord: {
+            id: string;
+            /** @description starting: allocated, and not connected yet. warm: connected, without a session. handed: given one. bound: hosts it. draining: hosts one that drains, or has to leave. leaving: is being released. found: the backend has it, and nobody knows (yet) what it does. leaked: that for longer than it may be. gone. */
+            status: string;
+            /**
+             * Format: date-time
+             * @description When it became so.
+             */
+            since: string;
+            session?: string;
+            /** @description Of the session. */
+            place?: string;
+            /** @description Confirmed seats of the session. */
+            players?: number;
+            /** @description Where its players connect. */
+            address?: string;
+            /** @description A control plane has its control connection. */
+            connected: boolean;
+            cluster?: string;
+            /** @description The machine. */
+            node?: string;
+            /** @description What the cluster calls it, when that is not its ID. */
+            name?: string;
+            image?: string;
+            /** @description It was made from something else than new ones are. */
+            old?: boolean;
+        };
+        /** @description A page of game servers. */
+        ServerList: {
+            servers: components["schemas"]["ServerRecord"][];
+            /** @description Pass it as after for the next page; missing: this was the last. */
+            next?: string;
+            /** @description A control plane did not answer: what is connected to it may look found or leaked. */
+            partial: boolean;
+        };
+        /** @description The game servers of one cluster. */
+        FleetRecord: {
+            cluster: string;
+            /** @description What new servers are made from. */
+            image?: string;
+            /** @description Why nothing can be started there now; missing: it can. */
+            away?: string;
+            drain?: components["schemas"]["FleetDrain"];
+            /** @description Servers that run and are nobody's yet. */
+            warm: number;
+            /** @description Servers that are being started. */
+            coming: number;
+            /** @description Of servers: those made from something else than new ones are. */
+            old?: number;
+            /** @description How many allocated servers do what, by the status of ServerRecord; missing: none. */
+            servers: {
+                [key: string]: number;
+            };
+        };
+        /** @description A part of the fleet that is taken out of use. */
+        FleetDrain: {
+            reason: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When the last session there ends though players are in it; missing: never.
+             */
+            until?: string;
+            /** @description Only of servers made from another image than new ones are. */
+            old?: boolean;
+            /** @description The whole region is. */
+            region?: boolean;
+        };
+        /** @description The clusters of a region. */
+        FleetList: {
+            fleets: components["schemas"]["FleetRecord"][];
+            /** @description As of ServerList. */
+            partial: boolean;
+        };
+        /** @description What there is to drain. It becomes less as sessions end. */
+        DrainAnswer: {
+            /** @description Game servers that are to leave. */
+            servers: number;
+            /** @description Sessions on them. */
+            sessions: number;
+            /** @description Players in these. */
+            players: number;
+        };
         /** @description Why, for people, and until when. */
         DrainRequest: {
             /** @description 1 to 1000 bytes. */
@@ -1293,6 +1489,8 @@ export interface components {
              * @description Seconds after which the session ends though players are in it, up to 86400. Missing or 0: never. A session that drains already gets the new end.
              */
             within?: number;
+            /** @description Of a fleet: only the servers that were made from another image than new ones are. */
+            old?: boolean;
         };
         /** @description Why, and who says so. */
         EndRequest: {
@@ -1642,12 +1840,15 @@ export interface components {
             ticket?: string;
             /** @description Whose ticket it is; anybody's of that name when missing. */
             caller?: string;
+            /** @description What game servers do you know? */
+            fleet?: boolean;
         };
         /** @description The answer to a ReplicaQuestion. */
         ReplicaAnswer: {
             held: string[];
             opening: boolean;
             joins?: components["schemas"]["JoinRecord"][];
+            fleet?: components["schemas"]["ServerRecord"][];
         };
         /** @description The first message, also when a server comes back. */
         Hello: {
@@ -1790,6 +1991,12 @@ export interface components {
         PlaceID: string;
         /** @description The session. */
         SessionID: string;
+        /** @description The game server. */
+        ServerID: string;
+        /** @description The cluster, as GET /v1/fleets names it. */
+        ClusterName: string;
+        /** @description The region. */
+        RegionID: string;
         /** @description The party. */
         PartyID: string;
         /** @description The player. */
@@ -2701,6 +2908,207 @@ export interface operations {
         };
         responses: {
             /** @description Taken, or taken before. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ListServers: {
+        parameters: {
+            query?: {
+                /** @description Of this cluster only. */
+                cluster?: string;
+                /** @description The page before's next. */
+                after?: components["parameters"]["After"];
+                /** @description How many at most; 50 when not given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The game server. */
+                id: components["parameters"]["ServerID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The server. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerRecord"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    DrainServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The game server. */
+                id: components["parameters"]["ServerID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainRequest"];
+            };
+        };
+        responses: {
+            /** @description What is drained. The same again changes the reason and the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrainAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ListFleets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    DrainFleet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The cluster, as GET /v1/fleets names it. */
+                cluster: components["parameters"]["ClusterName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainRequest"];
+            };
+        };
+        responses: {
+            /** @description What is drained. The same again changes the reason and the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrainAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    UndrainFleet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The cluster, as GET /v1/fleets names it. */
+                cluster: components["parameters"]["ClusterName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In use, or was already. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    DrainRegion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainRequest"];
+            };
+        };
+        responses: {
+            /** @description What is drained. The same again changes the reason and the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrainAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    UndrainRegion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In use, or was already. */
             204: {
                 headers: {
                     [name: string]: unknown;
