@@ -39,6 +39,7 @@ func Backend(t *testing.T, open func(t *testing.T) BackendUnderTest) {
 		"a crash is told":           backendCrash,
 		"all at once":               backendAtOnce,
 		"watch":                     backendWatch,
+		"sites":                     backendSites,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

@@ -1,4 +1,5 @@
-// Package disk keeps places in a folder of one machine.
+// Package disk keeps places in a folder of one machine, and what else outlives a
+// control plane.
 //
 //	DIR/LOCK                           held by the one process that has the folder open, or by those that share it
 //	DIR/WRITE                          held by who replaces a record
@@ -7,6 +8,7 @@
 //	DIR/secrets/<name>                 32 random bytes each, readable by the owner only:
 //	                                   region, region.2, ... are the region's ring
 //	DIR/keys/<key>.json                API keys, as hashes; shared by all who use the folder
+//	DIR/drains/<kind>-<name>.json      what of the fleet is taken out of use; shared like keys
 //
 // A file is written beside its place, synced, renamed, and its folder synced: a
 // crash leaves the old one or the new one. What stays of a crash ends in .tmp

@@ -80,6 +80,7 @@ type Backend struct {
 	running  bool                       // guarded by mu; Run was called
 	children map[throng.ServerID]*child // guarded by mu; allocated and not over
 	over     recent                     // guarded by mu
+	avoided  bool                       // guarded by mu; nothing is started
 	graves   map[*cage]int              // guarded by mu; cages to be removed, and how often it was tried
 }
 
@@ -207,6 +208,8 @@ func (b *Backend) claim(id throng.ServerID, env []string) (*child, bool, error) 
 	switch {
 	case b.over.has(id):
 		return nil, false, throng.Errorf(throng.Conflict, "the server is over")
+	case b.avoided:
+		return nil, false, throng.Errorf(throng.NoCapacity, "this machine is drained")
 	case len(b.children) >= b.cfg.Max:
 		b.metrics.starts.WithLabelValues(throng.NoCapacity.String()).Inc()
 		return nil, false, throng.Errorf(throng.NoCapacity, "%d game servers are alive, which is the most", b.cfg.Max)

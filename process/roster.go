@@ -25,6 +25,8 @@ type roster struct {
 	servers map[throng.ServerID]*placed
 	// over are servers that were released, or that their node said are over.
 	over recent
+	// avoid are nodes that get no more servers.
+	avoid map[throng.NodeID]bool
 }
 
 // machine is one node.
@@ -198,14 +200,15 @@ func (r *roster) released(m *machine, id throng.ServerID) (exited bool) {
 	return false
 }
 
-// pick returns the machine with the most room in proportion, ties by ID; nil
+// pick returns the machine with the most room in proportion that is not avoided,
+// ties by ID; nil
 // when none has room.
 func (r *roster) pick(except map[*machine]bool) *machine {
 	var best *machine
 	bestLoad := 0.0
 	for _, m := range r.nodes {
 		alive := m.alive()
-		if m.link == nil || except[m] || alive >= m.max {
+		if m.link == nil || except[m] || r.avoid[m.id] || alive >= m.max {
 			continue
 		}
 		load := float64(alive) / float64(m.max)

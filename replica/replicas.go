@@ -208,6 +208,17 @@ func (r *Replicas) Opening(ctx context.Context, s throng.SessionID) bool {
 	return slices.ContainsFunc(answers, func(a throng.ReplicaAnswer) bool { return a.Opening })
 }
 
+// Fleet returns which game servers the others have, of each a list. What some
+// answered is returned beside the error of the others.
+func (r *Replicas) Fleet(ctx context.Context) ([][]throng.ServerInfo, error) {
+	answers, err := r.ask(ctx, throng.ReplicaQuestion{Fleet: true})
+	var lists [][]throng.ServerInfo
+	for _, a := range answers {
+		lists = append(lists, a.Fleet)
+	}
+	return lists, err
+}
+
 // Joins returns what the others remember of a ticket, of each the oldest first;
 // caller empty: of any caller. What some answered is returned beside the error of
 // the others.

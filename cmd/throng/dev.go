@@ -126,6 +126,7 @@ func serverEnv(g *ground, doors func() []string, more ...string) func(throng.Ser
 		}
 		env := []string{
 			"THRONG_ADDR=" + strings.Join(doors(), ","), "THRONG_SERVER=" + string(id), "THRONG_SERVER_TOKEN=" + token,
+			"THRONG_GRACE=0s", // who ends them waits for two seconds
 			"THRONG_KEEP_SEAT=" + g.flags.KeepSeat.String(), "THRONG_LOG_LEVEL=" + g.flags.LogLevel.String(),
 		}
 		return slices.Concat(env, g.flags.env(), more), nil

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,29 +20,49 @@ import (
 	"github.com/throng-gg/throng/gameserver"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/script"
+	"github.com/throng-gg/throng/trace"
 	"github.com/throng-gg/throng/wire"
 )
 
-// gameserverCmd is one game server. Its orchestrator tells it who it is.
+// gameserverCmd is one game server. Its orchestrator tells it who it is, or the
+// region's door does, once Agones has allocated it.
 type gameserverCmd struct {
 	Addr        string        `required:"" env:"THRONG_ADDR" help:"URL of the region's door, or of several, separated by commas." placeholder:"URL,..."`
-	Server      string        `required:"" env:"THRONG_SERVER" help:"ID of this server." placeholder:"ID"`
-	ServerToken string        `required:"" env:"THRONG_SERVER_TOKEN" help:"Its credential." placeholder:"TOKEN"`
+	Server      string        `env:"THRONG_SERVER" help:"ID of this server." placeholder:"ID"`
+	ServerToken string        `env:"THRONG_SERVER_TOKEN" help:"Its credential." placeholder:"TOKEN"`
 	UDP         string        `default:"127.0.0.1:0" env:"THRONG_UDP" help:"Where players connect; port 0 takes a free one." placeholder:"HOST:PORT"`
-	PublicUDP   string        `env:"THRONG_PUBLIC_UDP" help:"The same as players see it, when that differs." placeholder:"HOST:PORT"`
+	PublicUDP   string        `env:"THRONG_PUBLIC_UDP" help:"The same as players see it, when that differs. Under Agones the GameServer says it." placeholder:"HOST:PORT"`
 	Web         string        `default:"127.0.0.1:0" env:"THRONG_WEB" help:"Where browsers connect: UDP for WebTransport and TCP for WebSockets; off: nowhere." placeholder:"HOST:PORT"`
-	PublicWeb   string        `env:"THRONG_PUBLIC_WEB" help:"The same as browsers see it, when that differs." placeholder:"HOST:PORT"`
+	PublicWeb   string        `env:"THRONG_PUBLIC_WEB" help:"The same as browsers see it, when that differs. Under Agones the GameServer says it." placeholder:"HOST:PORT"`
 	Tied        bool          `env:"THRONG_TIED" help:"End when standard input ends, that is with whoever started it."`
 	EmptyAfter  time.Duration `default:"60s" env:"THRONG_EMPTY_AFTER" help:"End a session that nobody was in for so long."`
 	KeepSeat    time.Duration `default:"30s" env:"THRONG_KEEP_SEAT" help:"Keep the seat of a player whose connection was lost for so long."`
+	Grace       time.Duration `default:"60s" env:"THRONG_GRACE" help:"From SIGTERM to the end: meanwhile players are moved to other sessions. 0s: it ends at once, as at a second SIGTERM or SIGINT."`
+	agonesFlags
 	callFlags
 	traceFlags
 	logFlags
 }
 
+// Validate checks what the values say together.
+func (c *gameserverCmd) Validate() error {
+	switch {
+	case c.Grace < 0:
+		return throng.AtField(throng.Invalid, "--grace", "%s is not allowed, it must be 0s or more", c.Grace)
+	case c.Agones && (c.Server != "" || c.ServerToken != ""):
+		return throng.AtField(throng.Invalid, "--server", "and --server-token are told by the door under --agones")
+	case !c.Agones && (c.Server == "" || c.ServerToken == ""):
+		return throng.AtField(throng.Invalid, "--server", "and --server-token are needed (THRONG_SERVER, THRONG_SERVER_TOKEN), or --agones")
+	}
+	return nil
+}
+
 // Run hosts one session and ends.
 func (c *gameserverCmd) Run(e *env) error {
-	ctx, cancel := context.WithCancelCause(e.ctx)
+	logger := c.logger(e)
+	life, stop := newLifetime(e, c.Grace, logger)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(life.now)
 	defer cancel(nil)
 	if c.Tied {
 		go func() {
@@ -48,32 +70,115 @@ func (c *gameserverCmd) Run(e *env) error {
 			cancel(fmt.Errorf("whoever started this server is gone: %w", errors.Join(err, io.EOF)))
 		}()
 	}
-	id, err := throng.ParseServerID("THRONG_SERVER", c.Server)
-	if err != nil {
-		return err
+	if c.Agones {
+		return c.underAgones(ctx, life, logger)
 	}
-	logger := c.logger(e).With("server", c.Server)
 	ways, err := c.ways(logger)
 	if err != nil {
 		return err
 	}
-	doors, err := doorURLs(c.Addr)
+	return ways.serve(ctx, func() error {
+		return c.serve(ctx, identity{server: c.Server, token: c.ServerToken, doors: c.Addr}, ways, life, nil, logger)
+	})
+}
+
+// underAgones is a game server's life as a GameServer.
+func (c *gameserverCmd) underAgones(ctx context.Context, life *lifetime, logger *slog.Logger) error {
+	if _, err := doorURLs(c.Addr); err != nil {
+		return err
+	}
+	a, err := c.agonesFlags.open(logger)
 	if err != nil {
 		return err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var sidecar sync.WaitGroup
+	sidecar.Go(func() { a.run(running) })
+	defer sidecar.Wait()
+	defer stop()
+	defer a.over(ctx)
+	game, web, err := a.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	c.PublicUDP, c.PublicWeb = game.String(), web.String()
+	if !web.IsValid() {
+		c.Web, c.PublicWeb = "off", ""
+	}
+	ways, err := c.ways(logger)
+	if err != nil {
+		return err
+	}
+	return ways.serve(ctx, func() error {
+		idle, stop := context.WithCancel(ctx)
+		defer stop()
+		defer context.AfterFunc(life.soon, stop)()
+		claim, err := c.wait(idle, a, logger)
+		switch {
+		case err != nil && (idle.Err() != nil || errors.Is(err, errNotWanted)):
+			logger.InfoContext(ctx, "ended before it had a session", "reason", err)
+			return nil
+		case err != nil:
+			return err
+		}
+		who := identity{server: string(claim.Server), token: claim.Token, doors: doorsOf(c.Addr, claim)}
+		return c.serve(ctx, who, ways, life, a, logger)
+	})
+}
+
+// wait says that the server is ready and returns who it is, once it is allocated.
+func (c *gameserverCmd) wait(ctx context.Context, a *allocation, logger *slog.Logger) (throng.ServerClaim, error) {
+	if err := a.allocated(ctx); err != nil {
+		return throng.ServerClaim{}, err
 	}
 	over, err := c.http(logger)
 	if err != nil {
-		return err
+		return throng.ServerClaim{}, err
 	}
-	door, err := client.NewServer(client.ServerConfig{Addr: strings.Join(doors, ","), Server: id, Token: c.ServerToken, HTTP: over})
+	return c.claim(ctx, c.Addr, over, logger)
+}
+
+// identity is who a game server is, and where it speaks.
+type identity struct{ server, token, doors string }
+
+// serve hosts one session.
+func (c *gameserverCmd) serve(
+	ctx context.Context, who identity, ways *ways, life *lifetime, display *allocation, logger *slog.Logger,
+) error {
+	server, tracer, err := c.server(who, ways, display, logger.With("server", who.server))
 	if err != nil {
 		return err
+	}
+	defer context.AfterFunc(life.soon, func() {
+		if life.grace > 0 {
+			server.Leave("its machine or its process has to end", life.left())
+		}
+	})()
+	return traced(ctx, tracer, server.Run)
+}
+
+func (c *gameserverCmd) server(who identity, ways *ways, display *allocation, logger *slog.Logger) (*gameserver.Server, *trace.Tracer, error) {
+	id, err := throng.ParseServerID("THRONG_SERVER", who.server)
+	if err != nil {
+		return nil, nil, err
+	}
+	doors, err := doorURLs(who.doors)
+	if err != nil {
+		return nil, nil, err
+	}
+	over, err := c.http(logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	door, err := client.NewServer(client.ServerConfig{Addr: strings.Join(doors, ","), Server: id, Token: who.token, HTTP: over})
+	if err != nil {
+		return nil, nil, err
 	}
 	var entropy throng.Entropy
 	rand.Read(entropy[:])
-	tracer, err := c.tracer("throng gameserver", id.Region(), c.Server, logger, nil)
+	tracer, err := c.tracer("throng gameserver", id.Region(), who.server, logger, nil)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	cfg := gameserver.Config{
 		ID:          id,
@@ -84,6 +189,7 @@ func (c *gameserverCmd) Run(e *env) error {
 		Transport:   ways.joined,
 		Logs:        door,
 		Handoffs:    door,
+		Drains:      door,
 		Load:        loadPlace,
 		BootClock:   bootClock,
 		EmptyAfter:  c.EmptyAfter,
@@ -95,11 +201,11 @@ func (c *gameserverCmd) Run(e *env) error {
 	if tracer != nil {
 		cfg.Arrivals = tracer
 	}
-	server, err := gameserver.New(cfg)
-	if err != nil {
-		return err
+	if display != nil {
+		cfg.Display = display
 	}
-	return traced(ctx, tracer, func(ctx context.Context) error { return runServer(ctx, server, ways) })
+	server, err := gameserver.New(cfg)
+	return server, tracer, err
 }
 
 // bootClock counts also while the machine sleeps.

@@ -31,8 +31,10 @@ type cli struct {
 	Owners     ownersCmd     `cmd:"" help:"Show and change who owns a place."`
 	Keys       keysCmd       `cmd:"" help:"API keys of a creator, for machines that publish."`
 	Sessions   sessionsCmd   `cmd:"" help:"List the running sessions."`
+	Servers    serversCmd    `cmd:"" help:"List the game servers: where they run and what they do."`
+	Fleets     fleetsCmd     `cmd:"" help:"List the clusters on which game servers run, with how many are warm, allocated, draining or leaked."`
 	Explain    explainCmd    `cmd:"" help:"Say how a ticket was answered: what was considered, what was chosen, and why."`
-	Drain      drainCmd      `cmd:"" help:"Take a session out of use: its players are moved to others, and it ends when it is empty."`
+	Drain      drainCmd      `cmd:"" help:"Take a session, a game server, a cluster or the region out of use: players are moved to other sessions, and what is empty ends."`
 	Bots       botsCmd       `cmd:"" help:"Send players in: real clients over real UDP that check the world they see."`
 	Bench      benchCmd      `cmd:"" help:"Put a region under load and measure it, beside the limit in the same run."`
 	Token      tokenCmd      `cmd:"" help:"Make a credential from a region's secret: for a node, or for an operator of a region that hands out none."`

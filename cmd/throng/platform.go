@@ -18,6 +18,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/disk"
 	"github.com/throng-gg/throng/fleet"
 	"github.com/throng-gg/throng/friend"
 	"github.com/throng-gg/throng/joinlog"
@@ -59,6 +60,7 @@ type control struct {
 	parties  *party.Parties
 	friends  *friend.Book
 	fleet    *fleet.Orchestrator
+	drains   *disk.Drains
 	match    *match.Matchmaker
 	door     *api.API
 	server   *http.Server
@@ -136,6 +138,9 @@ func (c *control) buildRegistry() (err error) {
 		Metrics:  c.cfg.metrics,
 	})
 	courier.fleet = c.fleet
+	if err == nil {
+		c.drains, err = disk.NewDrains(c.cfg.flags.Data)
+	}
 	return err
 }
 
@@ -229,6 +234,7 @@ func (c *control) doorConfig() (api.Config, error) {
 		Places:              c.catalog,
 		Owners:              c.catalog,
 		Fleet:               attacher{c.fleet},
+		Fleets:              operators{c},
 		JoinTokens:          c.cfg.secrets,
 		Codes:               c.cfg.secrets,
 		Parties:             c.parties,
@@ -313,6 +319,7 @@ func (c *control) runParts(ctx context.Context) error {
 		group.Go(func() error { return c.joins.Run(ctx) })
 	}
 	group.Go(func() error { return c.fleet.Run(ctx) })
+	group.Go(func() error { return c.watchDrains(ctx) })
 	group.Go(func() error { return c.match.Run(ctx) })
 	group.Go(func() error { return c.parties.Run(ctx) })
 	group.Go(func() error { return c.door.Run(ctx) })

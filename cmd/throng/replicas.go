@@ -149,6 +149,11 @@ func (n neighbor) Answer(ctx context.Context, q throng.ReplicaQuestion) (a thron
 			return throng.ReplicaAnswer{}, err
 		}
 	}
+	if q.Fleet {
+		if a.Fleet, _, err = n.fleet.Fleet(true); err != nil {
+			return throng.ReplicaAnswer{}, err
+		}
+	}
 	if q.Ticket != "" && n.joins != nil {
 		a.Joins, err = n.joins.Joins(ctx, q.Ticket, q.Caller)
 	}

@@ -89,13 +89,13 @@ func (w *ways) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// runServer keeps the ways open for as long as the server lives.
-func runServer(ctx context.Context, server *gameserver.Server, w *ways) error {
+// serve keeps the ways open while what runs.
+func (w *ways) serve(ctx context.Context, what func() error) error {
 	sockets, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	closed := make(chan error, 1)
 	go func() { closed <- w.run(sockets) }()
-	err := server.Run(ctx)
+	err := what()
 	stop()
 	return errors.Join(err, <-closed)
 }

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/fleet"
+)
+
+const (
+	drainsEvery = time.Second      // between looks at what is drained
+	drainsKeep  = 10 * time.Minute // that a server's drain stays after it is gone
+	fleetTime   = 3 * time.Second  // for other replicas to say what they have
+)
+
+// operators is the fleet as operators see it, at whichever replica they ask.
+type operators struct{ *control }
+
+// Servers lists the region's game servers, those that are just gone included.
+func (o operators) Servers(ctx context.Context) ([]throng.ServerInfo, bool, error) {
+	servers, _, partial, err := o.survey(ctx)
+	return servers, partial, err
+}
+
+// Fleets lists the region's clusters.
+func (o operators) Fleets(ctx context.Context) ([]throng.FleetInfo, bool, error) {
+	servers, clusters, partial, err := o.survey(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	drains, err := o.drains.List()
+	if err != nil {
+		o.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
+	}
+	return fleet.Tally(clusters, servers, drains), partial, nil
+}
+
+// survey asks all replicas.
+func (o operators) survey(ctx context.Context) (servers []throng.ServerInfo, clusters []throng.Cluster, partial bool, err error) {
+	mine, clusters, err := o.fleet.Fleet(false)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	lists := [][]throng.ServerInfo{mine}
+	if o.replicas != nil {
+		ctx, cancel := context.WithTimeout(ctx, fleetTime)
+		defer cancel()
+		others, err := o.replicas.Fleet(ctx)
+		partial = err != nil
+		lists = append(lists, others...)
+	}
+	return fleet.Merge(lists...), clusters, partial, nil
+}
+
+// Drain takes a part of the fleet out of use; other replicas see it within a
+// second.
+func (o operators) Drain(ctx context.Context, d throng.FleetDrain, within time.Duration) (throng.DrainSum, error) {
+	servers, clusters, partial, err := o.survey(ctx)
+	if err != nil {
+		return throng.DrainSum{}, err
+	}
+	if err := known(d, servers, clusters, partial); err != nil {
+		return throng.DrainSum{}, err
+	}
+	all, err := o.drains.List()
+	if err != nil {
+		o.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
+	}
+	d.Since = time.Now().UTC().Truncate(time.Millisecond)
+	if within > 0 {
+		d.Until = d.Since.Add(within)
+	}
+	for _, old := range all {
+		if old.Kind == d.Kind && old.Name == d.Name && old.Old == d.Old {
+			d.Since = old.Since
+		}
+	}
+	if err := o.drains.Put(d); err != nil {
+		return throng.DrainSum{}, err
+	}
+	return sumOf(d, servers), o.tellDrains(ctx)
+}
+
+// known says whether there is what is to be drained.
+func known(d throng.FleetDrain, servers []throng.ServerInfo, clusters []throng.Cluster, partial bool) error {
+	switch d.Kind {
+	case throng.DrainRegion:
+		return nil
+	case throng.DrainServer:
+		lives := func(s throng.ServerInfo) bool { return string(s.ID) == d.Name && s.Status != throng.StatusGone }
+		if slices.ContainsFunc(servers, lives) {
+			return nil
+		}
+		if partial {
+			return throng.Errorf(throng.Unavailable, "a control plane that may know the server does not answer")
+		}
+		return throng.AtField(throng.NotFound, "id", "there is no server %s", d.Name)
+	case throng.DrainCluster:
+		var names []string
+		for _, c := range clusters {
+			names = append(names, c.Name)
+		}
+		if slices.Contains(names, d.Name) {
+			return nil
+		}
+		return throng.AtField(throng.NotFound, "cluster", "there is no cluster %s, there are: %s", d.Name, strings.Join(names, ", "))
+	}
+	return throng.AtField(throng.Invalid, "kind", "%q cannot be drained", d.Kind)
+}
+
+// sumOf counts what there is to drain.
+func sumOf(d throng.FleetDrain, servers []throng.ServerInfo) (sum throng.DrainSum) {
+	for _, s := range servers {
+		site := s.Site
+		site.Server = s.ID
+		if s.Status == throng.StatusGone || !fleet.Leaves(d, site) {
+			continue
+		}
+		sum.Servers++
+		switch s.Status {
+		case throng.StatusHanded, throng.StatusBound, throng.StatusDraining:
+			sum.Sessions++
+			sum.Players += s.Players
+		case throng.StatusStarting, throng.StatusWarm, throng.StatusLeaving, throng.StatusFound, throng.StatusLeaked, throng.StatusGone:
+		}
+	}
+	return sum
+}
+
+// Undrain takes a part of the fleet into use again.
+func (o operators) Undrain(ctx context.Context, kind throng.DrainKind, name string) error {
+	if err := o.drains.Drop(kind, name); err != nil {
+		return err
+	}
+	return o.tellDrains(ctx)
+}
+
+// tellDrains tells the orchestrator of this replica what is drained.
+func (c *control) tellDrains(ctx context.Context) error {
+	all, err := c.drains.List()
+	if err != nil {
+		c.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
+	}
+	return c.fleet.SetDrains(all)
+}
+
+// watchDrains keeps the orchestrator knowing what is drained, also by other
+// replicas, and forgets the drains of servers that are gone, until ctx ends.
+func (c *control) watchDrains(ctx context.Context) error {
+	var told []throng.FleetDrain
+	said := ""
+	tick := time.NewTicker(drainsEvery)
+	defer tick.Stop()
+	for {
+		all, err := c.drains.List()
+		if err != nil && err.Error() != said {
+			said = err.Error() // one line a cause
+			c.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
+		}
+		if !slices.Equal(all, told) && (err == nil || len(all) > 0) {
+			if err := c.fleet.SetDrains(all); err == nil {
+				told = all
+			}
+		}
+		c.dropGone(ctx, all)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// dropGone forgets the drains of servers that are not there any more.
+func (c *control) dropGone(ctx context.Context, all []throng.FleetDrain) {
+	var live map[throng.ServerID]bool
+	var failed []error
+	for _, d := range all {
+		if d.Kind != throng.DrainServer || time.Since(d.Since) < drainsKeep {
+			continue
+		}
+		if live == nil {
+			live = map[throng.ServerID]bool{}
+			for _, s := range c.fleet.Servers() {
+				live[s.ID] = true
+			}
+		}
+		if !live[throng.ServerID(d.Name)] {
+			failed = append(failed, c.drains.Drop(d.Kind, d.Name))
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		c.cfg.logger.WarnContext(ctx, "drains of servers that are gone stay", "err", err)
+	}
+}
