@@ -78,6 +78,7 @@ func (t *table) attach(ctx context.Context, hello throng.Hello, link Link, now t
 	}
 	t.o.links.put(hello.Server, link)
 	t.failures, t.notBefore = 0, time.Time{}
+	t.refilled(s, now)
 	if hello.Session != "" {
 		t.claims(s, now)
 		return s.attachment, nil

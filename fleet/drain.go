@@ -274,7 +274,7 @@ func (t *table) renew(ctx context.Context, now time.Time) {
 	}
 	v := t.view(now)
 	d := Renew(RenewView{
-		Now: now, After: t.sight.renew, Stock: t.o.stock, Waiting: v.Waiting, New: usable - old, Old: old,
+		Now: now, After: t.sight.renew, Stock: t.target, Waiting: v.Waiting, New: usable - old, Old: old,
 		Coming: v.Asked + v.Started, Room: v.Max - v.Asked - v.Started - v.Idle - v.Occupied,
 	})
 	for _, s := range slices.Clone(t.stock) {

@@ -61,14 +61,18 @@ func newRegion() *region {
 // run starts an orchestrator over the region; stop ends it.
 func (r *region) run(t *testing.T, stock, most int) (stop func()) {
 	t.Helper()
-	var backend Backend = r
+	return r.runWith(t, Config{Stock: stock, Max: most})
+}
+
+// runWith is run with more settings.
+func (r *region) runWith(t *testing.T, c Config) (stop func()) {
+	t.Helper()
+	c.Region, c.Backend, c.Registry, c.Keys = throng.Region{ID: "eu"}, r, r, r
 	if r.sites != nil {
-		backend = sited{r}
+		c.Backend = sited{r}
 	}
-	o, err := New(Config{
-		Region: throng.Region{ID: "eu"}, Backend: backend, Registry: r, Keys: r, Stock: stock, Max: most,
-		Metrics: prometheus.NewPedanticRegistry(),
-	})
+	c.Metrics = prometheus.NewPedanticRegistry()
+	o, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,9 @@ func (o *Orchestrator) changes(ctx context.Context, cursor uint64) (throng.Sessi
 
 // take brings a piece of the feed into the table.
 func (t *table) take(ctx context.Context, ch throng.SessionChanges, now time.Time) {
+	if ch.Full && t.heard {
+		t.known = now // what is new to the registry need not be new
+	}
 	for _, s := range ch.Sessions {
 		t.put(ctx, s, now)
 	}
@@ -88,6 +91,9 @@ func (t *table) put(ctx context.Context, s throng.Session, now time.Time) {
 	if t.bound[s.ID] == s.Server && t.hosts[s.Server].Incarnation == s.Incarnation {
 		t.hosts[s.Server] = s
 		return
+	}
+	if t.bound[s.ID] == "" && s.OpenedAt.After(t.known) {
+		t.o.demand.opened(s.OpenedAt, now)
 	}
 	t.unhost(s.ID, now)
 	t.bound[s.ID], t.hosts[s.Server] = s.Server, s

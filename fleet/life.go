@@ -31,7 +31,7 @@ func (t *table) allocate(ctx context.Context, now time.Time) {
 	}
 	id := throng.MakeServerID(t.o.region.ID, e)
 	s := t.add(id, phaseAsked, now)
-	s.own = true
+	s.own, s.asked = true, now
 	t.spawn(func() {
 		calling, cancel := context.WithTimeout(ctx, allocateTime)
 		defer cancel()

@@ -15,6 +15,11 @@ type metrics struct {
 	handover  prometheus.Histogram
 	gone      *prometheus.CounterVec // by reason's class: released, exit, signal, node, other
 	orders    *prometheus.CounterVec // by kind and result: sent, lost, relayed, no_link
+
+	stock   prometheus.Gauge       // the target
+	refill  prometheus.Gauge       // seconds, that the target is made for
+	refills prometheus.Histogram   // from asking for a server to its connection
+	draws   *prometheus.CounterVec // openings by what they found: ready, waits
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -55,6 +60,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Orders to game servers, by kind and by what became of the quick way.",
 		}, []string{"kind", "result"}),
 	}
+	m.countStock(buckets)
 	for p := range phaseGone {
 		m.servers[p] = servers.WithLabelValues(p.String())
 	}
@@ -63,10 +69,32 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		servers, m.connected, m.waiting, m.openings, m.opening, m.handover, m.gone, m.orders,
+		m.stock, m.refill, m.refills, m.draws,
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, throng.Errorf(throng.Exists, "register metrics of fleet: %w", err)
 		}
 	}
 	return m, nil
+}
+
+// countStock makes what tells of the stock.
+func (m *metrics) countStock(buckets []float64) {
+	m.stock = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "throng_stock_target_servers",
+		Help: "Idle servers that this replica wants to have connected.",
+	})
+	m.refill = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "throng_stock_refill_seconds",
+		Help: "Time to replace a server of the stock that the target is made for.",
+	})
+	m.refills = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "throng_server_refill_seconds",
+		Help:    "From asking the backend for a server to its control connection.",
+		Buckets: buckets,
+	})
+	m.draws = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "throng_stock_draws_total",
+		Help: "Sessions given to the fleet, by what they found: a server that was ready, or none and a wait.",
+	}, []string{"result"})
 }

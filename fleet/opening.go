@@ -46,6 +46,7 @@ func (t *table) start(s throng.Session, r throng.Release, now time.Time) error {
 		t.o.metrics.openings.WithLabelValues("no_capacity").Inc()
 		return throng.RetryLater(throng.NoCapacity, t.full.Sub(now), "no more game servers can be started")
 	}
+	t.drawn(v, now)
 	op := &opening{session: s, release: r, began: now}
 	t.openings[s.ID] = op
 	t.waiting = append(t.waiting, op)

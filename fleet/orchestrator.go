@@ -32,11 +32,16 @@ type Config struct {
 	Keys     Keys          // required
 	Peers    Peers         // nil: there are none
 
-	Stock int // idle servers kept ready; 0: each opening waits for its own
-	Max   int // most servers, those of peers included; 64
+	Stock int // idle servers kept ready at least; 0: each opening waits for its own
+	// StockMost is how many idle servers are kept ready at most, when many
+	// sessions are opened; Stock: always as many.
+	StockMost int
+	Max       int // most servers, those of peers included; 64
 	// AtOnce is most allocations under way; 8. A backend that answers them in
 	// batches is faster with more.
 	AtOnce int
+
+	Forecasts func() Forecast // makes what looks ahead; nil: Recent
 
 	Entropy io.Reader             // names servers; crypto/rand
 	Logger  *slog.Logger          // nil: says nothing
@@ -52,9 +57,11 @@ type Orchestrator struct {
 	keys     Keys
 	peers    Peers
 	sites    Sites // nil: the backend is without
-	stock    int
+	stock    Target
 	most     int
 	atOnce   int
+	forecast Forecast // owned by the table
+	demand   demand
 	entropy  io.Reader
 	logger   *slog.Logger
 	metrics  *metrics
@@ -92,7 +99,7 @@ func New(c Config) (*Orchestrator, error) {
 		registry: c.Registry,
 		keys:     c.Keys,
 		peers:    c.Peers,
-		stock:    c.Stock,
+		stock:    Target{Floor: c.Stock, Most: max(c.StockMost, c.Stock)},
 		most:     c.Max,
 		atOnce:   c.AtOnce,
 		entropy:  c.Entropy,
@@ -108,9 +115,13 @@ func New(c Config) (*Orchestrator, error) {
 	if o.atOnce < 0 {
 		return nil, throng.AtField(throng.Invalid, "AtOnce", "%d allocations under way are not possible", o.atOnce)
 	}
-	if o.stock < 0 || o.most < 0 || o.stock > o.most {
-		return nil, throng.Errorf(throng.Invalid, "a stock of %d in a fleet of %d is not possible", o.stock, o.most)
+	if c.Stock < 0 || c.StockMost < 0 || o.most < 0 || o.stock.Most > o.most {
+		return nil, throng.Errorf(throng.Invalid, "a stock of %d in a fleet of %d is not possible", o.stock.Most, o.most)
 	}
+	if c.Forecasts == nil {
+		c.Forecasts = func() Forecast { return &Recent{} }
+	}
+	o.forecast, o.demand.forecast = c.Forecasts(), c.Forecasts()
 	if o.entropy == nil {
 		o.entropy = rand.Reader
 	}
@@ -264,6 +275,7 @@ func (t *table) list() []Info {
 	return all
 }
 
-// Ready says whether the stock is connected, or as much of it as Max leaves
-// room for.
+// Ready says whether the stock was connected once, or as much of it as Max left
+// room for; or that it did not come within half a minute: sessions with room take
+// players without it. A stock that is used up is no reason to send players away.
 func (o *Orchestrator) Ready() bool { return o.ready.Load() }

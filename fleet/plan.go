@@ -38,7 +38,8 @@ type Decision struct {
 	Surplus  time.Time // of the next View
 }
 
-// Plan keeps the stock. It goes up at once and down slowly, one at a time.
+// Plan keeps the stock. It goes up at once and down slowly, by a tenth of what is
+// too many at a time.
 func Plan(v View) Decision {
 	coming := v.Asked + v.Started + v.Idle
 	need := v.Waiting + v.Stock - coming
@@ -59,7 +60,8 @@ func shrink(v View) Decision {
 	case v.Now.Sub(v.Surplus) < surplusWait:
 		return Decision{Surplus: v.Surplus}
 	}
-	return Decision{Release: 1, Surplus: v.Now.Add(surplusStep - surplusWait)}
+	tooMany := v.Idle - v.Stock - v.Waiting
+	return Decision{Release: max(tooMany/targetShare, 1), Surplus: v.Now.Add(surplusStep - surplusWait)}
 }
 
 // HasRoom says whether one more opening can get a server.

@@ -25,6 +25,7 @@ func TestPlan(t *testing.T) {
 		"surplus noticed":          {View{Stock: 1, Max: 10, Idle: 3}, Decision{Surplus: now}},
 		"surplus watched":          {View{Stock: 1, Max: 10, Idle: 3, Surplus: now.Add(-30 * time.Second)}, Decision{Surplus: now.Add(-30 * time.Second)}},
 		"surplus released":         {View{Stock: 1, Max: 10, Idle: 3, Surplus: now.Add(-60 * time.Second)}, Decision{Release: 1, Surplus: now.Add(-50 * time.Second)}},
+		"a tenth of the surplus":   {View{Stock: 1, Max: 99, Idle: 32, Surplus: now.Add(-60 * time.Second)}, Decision{Release: 3, Surplus: now.Add(-50 * time.Second)}},
 		"surplus over":             {View{Stock: 1, Max: 10, Idle: 1, Surplus: now.Add(-60 * time.Second)}, Decision{}},
 		"surplus not idle yet":     {View{Stock: 1, Max: 10, Started: 3}, Decision{}},
 		"surplus wanted after all": {View{Stock: 1, Max: 10, Idle: 3, Waiting: 2, Surplus: now.Add(-60 * time.Second)}, Decision{}},

@@ -78,10 +78,11 @@ type server struct {
 	session    throng.SessionID
 	handedAt   time.Time
 
-	old     bool   // made from something else than new ones are, as far as is known
-	barred  bool   // taken out of use: it gets no session
-	own     bool   // allocated here, and no peer took it since
-	suspect string // why it is to be released unless a peer has it; see peers.go
+	old     bool      // made from something else than new ones are, as far as is known
+	barred  bool      // taken out of use: it gets no session
+	own     bool      // allocated here, and no peer took it since
+	asked   time.Time // for, if it was allocated here and has not connected yet
+	suspect string    // why it is to be released unless a peer has it; see peers.go
 
 	ours   bool      // allocated here, or listed by the backend: it can be missing from the list
 	absent int       // listings in a row that it was missing from
@@ -106,6 +107,11 @@ type table struct {
 	endings  map[throng.SessionID]*ending         // that the registry has yet to be told
 	absent   map[throng.SessionID]int             // listings in a row without the server of a bound session
 	sight    sight                                // where they run, and which of them leave
+
+	began   time.Time
+	refills Refills
+	target  int       // of the stock
+	known   time.Time // sessions that were opened before were counted, as far as they live
 
 	failures  int       // allocations in a row that came to nothing
 	notBefore time.Time // no allocation until then, because the last ones failed
@@ -143,6 +149,8 @@ func newTable(o *Orchestrator, spawn func(func())) *table {
 		endings:  map[throng.SessionID]*ending{},
 		absent:   map[throng.SessionID]int{},
 		sight:    sight{told: map[throng.SessionID]toldDrain{}},
+		began:    time.Now(),
+		target:   o.stock.Floor,
 	}
 }
 
@@ -186,7 +194,9 @@ func (t *table) act(ctx context.Context, now time.Time) {
 	t.dispatch(ctx, now)
 	t.plan(ctx, now)
 	v := t.view(now)
-	t.o.ready.Store(t.listed && v.Idle >= min(v.Stock, v.Max-v.Occupied))
+	if t.listed && (v.Idle >= min(t.o.stock.Floor, v.Max-v.Occupied) || now.Sub(t.began) >= readyTime) {
+		t.o.ready.Store(true)
+	}
 	for p := range phaseGone {
 		t.o.metrics.servers[p].Set(float64(t.counts[p]))
 	}
@@ -196,6 +206,7 @@ func (t *table) act(ctx context.Context, now time.Time) {
 
 // tick looks at all times.
 func (t *table) tick(ctx context.Context, now time.Time) {
+	t.size(now)
 	for _, op := range t.openings {
 		t.hurry(ctx, op, now)
 	}
@@ -225,7 +236,7 @@ func (t *table) view(now time.Time) View {
 	usable, _, leaving := t.idle()
 	return View{
 		Now:       now,
-		Stock:     t.o.stock,
+		Stock:     t.target,
 		Max:       t.o.most,
 		AtOnce:    t.o.atOnce,
 		Asked:     t.counts[phaseAsked],

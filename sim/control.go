@@ -40,7 +40,7 @@ func (w *world) startProcess(number int) {
 	if number == 0 {
 		p.fleet, err = fleet.New(fleet.Config{
 			Region: throng.Region{ID: region, Number: 7}, Backend: backend{w, p.node}, Registry: p.registry, Keys: keys{},
-			Stock: w.plan.stock, Max: w.plan.most, Entropy: entropy{w.dice, p.node.name + "/fleet"},
+			Stock: w.plan.stock, StockMost: w.plan.most, Max: w.plan.most, Entropy: entropy{w.dice, p.node.name + "/fleet"},
 		})
 		must(err)
 	}

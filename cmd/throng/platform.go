@@ -37,10 +37,11 @@ import (
 type controlConfig struct {
 	*ground
 	hosts
-	stores stores
-	dev    bool         // serve dev tokens, and let creators take places that nobody owns
-	public string       // URL of the door as game servers and other replicas reach it
-	http   *http.Client // calls other replicas; nil: the default
+	stores   stores
+	dev      bool         // serve dev tokens, and let creators take places that nobody owns
+	public   string       // URL of the door as game servers and other replicas reach it
+	http     *http.Client // calls other replicas; nil: the default
+	warmMost int          // most idle servers kept ready by this replica; 0: always as many as --warm
 	// stopWait is how long the door stays open, and says that it is not ready,
 	// before the parts stop.
 	stopWait time.Duration
@@ -126,16 +127,17 @@ func (c *control) buildRegistry() (err error) {
 		return err
 	}
 	c.fleet, err = fleet.New(fleet.Config{
-		Region:   c.cfg.region,
-		Backend:  c.cfg.backend,
-		Registry: c.registry,
-		Keys:     c.cfg.secrets,
-		Peers:    c.peers(),
-		Stock:    c.cfg.flags.Warm,
-		Max:      c.cfg.flags.Max,
-		AtOnce:   c.cfg.atOnce,
-		Logger:   c.cfg.logger.With("part", "fleet"),
-		Metrics:  c.cfg.metrics,
+		Region:    c.cfg.region,
+		Backend:   c.cfg.backend,
+		Registry:  c.registry,
+		Keys:      c.cfg.secrets,
+		Peers:     c.peers(),
+		Stock:     c.cfg.flags.Warm,
+		StockMost: c.cfg.warmMost,
+		Max:       c.cfg.flags.Max,
+		AtOnce:    c.cfg.atOnce,
+		Logger:    c.cfg.logger.With("part", "fleet"),
+		Metrics:   c.cfg.metrics,
 	})
 	courier.fleet = c.fleet
 	if err == nil {

@@ -37,6 +37,7 @@ type serveControlCmd struct {
 	callFlags               // of other replicas
 	Clusters  string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/configuration.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
 	Public    string        `help:"URL of the door as game servers and other replicas reach it; by default as it listens." placeholder:"URL"`
+	WarmMost  int           `default:"0" help:"Most idle game servers kept ready by each replica while many sessions are opened; 0: a quarter of --max. --warm is the least."`
 	Dev       bool          `help:"Hand out access tokens to whoever asks (POST /v1/dev/token)."`
 	StopWait  time.Duration `default:"0s" help:"How long the door stays open once it is told to stop and says that it is not ready, for balancers to notice; up to 8s."`
 }
@@ -48,6 +49,9 @@ const stopWaitMost = 8 * time.Second
 func (c *serveControlCmd) Validate() error {
 	if c.StopWait < 0 || c.StopWait > stopWaitMost {
 		return throng.AtField(throng.Invalid, "--stop-wait", "%s is not allowed, 0s to %s are", c.StopWait, stopWaitMost)
+	}
+	if c.WarmMost < 0 || c.WarmMost > c.Max {
+		return throng.AtField(throng.Invalid, "--warm-most", "%d idle servers make no sense, 0 to %d (--max) are allowed", c.WarmMost, c.Max)
 	}
 	if c.Public != "" {
 		if _, err := doorURL(c.Public); err != nil {
@@ -71,6 +75,14 @@ func (c *serveControlCmd) Run(e *env) error {
 	return errors.Join(err, g.close())
 }
 
+// warmMost is the ceiling of the stock.
+func (c *serveControlCmd) warmMost() int {
+	if c.WarmMost == 0 {
+		return max(c.Max/4, c.Warm)
+	}
+	return c.WarmMost
+}
+
 func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	url := g.url
 	if c.Public != "" {
@@ -90,6 +102,7 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	}
 	plane, err = newControl(controlConfig{
 		ground: g, stores: st, hosts: h, dev: c.Dev, public: url, http: over, stopWait: c.StopWait,
+		warmMost: c.warmMost(),
 	})
 	if err != nil {
 		return err
