@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -38,8 +39,8 @@ func TestRecentExpects(t *testing.T) {
 		"a span too long":          {steady(time.Minute, 1), 24 * time.Hour, 14},
 	} {
 		r := &Recent{}
-		for i := len(c.openings) - 1; i >= 0; i-- {
-			r.Opened(noon.Add(-c.openings[i].ago), c.openings[i].n)
+		for _, o := range slices.Backward(c.openings) {
+			r.Opened(noon.Add(-o.ago), o.n)
 		}
 		if got := r.Expect(noon, c.span).Openings; got != c.want {
 			t.Errorf("%s: got %d, want %d", name, got, c.want)

@@ -79,7 +79,7 @@ func trace(tb testing.TB, name string, steps int) []int {
 	}
 	var values []float64
 	highest := 0.
-	for _, line := range strings.Fields(string(text)) {
+	for line := range strings.FieldsSeq(string(text)) {
 		v, err := strconv.ParseFloat(line, 64)
 		if err != nil {
 			tb.Fatal(err)

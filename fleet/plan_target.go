@@ -38,6 +38,12 @@ func (t *Target) Follow(now time.Time, want int, hold bool) int {
 	return t.size
 }
 
+// Start sets the target to what is there already, from where it goes down slowly.
+func (t *Target) Start(size int) { t.size, t.low = size, time.Time{} }
+
+// Size is what it is now.
+func (t *Target) Size() int { return t.size }
+
 // Refills are the newest times from asking for a server to its connection.
 type Refills struct {
 	ring [refills]time.Duration
