@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"test/lab":           {},
 	"agones/sdk":         {},
 	"agones/sdk/sdktest": {},
+	"agones/autoscale":   {"agones/kind", "fleet"},
 	"cmd/throng":         {"*"},
 
 	"test/agones":             {"test/agones/object", "test/agones/allocation", "test/agones/control", "test/agones/sidecar"},

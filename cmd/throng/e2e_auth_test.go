@@ -214,15 +214,20 @@ func (a *authority) write(name, kind string, der []byte) {
 	}
 }
 
-// issue writes NAME.pem and NAME.key.
+// issue writes NAME.pem and NAME.key, good for an hour.
 func (a *authority) issue(name string, serial int64) {
+	a.issueUntil(name, serial, time.Now().Add(time.Hour))
+}
+
+// issueUntil is issue for so long.
+func (a *authority) issueUntil(name string, serial int64, until time.Time) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.t.Fatal(err)
 	}
 	cert := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, a.key)

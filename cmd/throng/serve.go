@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/agones/autoscale"
 	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/disk"
 	"github.com/throng-gg/throng/fleet"
@@ -34,12 +35,13 @@ const nodeTokenFile = "node.token"
 type serveControlCmd struct {
 	fileFlags
 	groundFlags
-	callFlags               // of other replicas
-	Clusters  string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/configuration.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
-	Public    string        `help:"URL of the door as game servers and other replicas reach it; by default as it listens." placeholder:"URL"`
-	WarmMost  int           `default:"0" help:"Most idle game servers kept ready by each replica while many sessions are opened; 0: a quarter of --max. --warm is the least."`
-	Dev       bool          `help:"Hand out access tokens to whoever asks (POST /v1/dev/token)."`
-	StopWait  time.Duration `default:"0s" help:"How long the door stays open once it is told to stop and says that it is not ready, for balancers to notice; up to 8s."`
+	callFlags // of other replicas
+	autoscalerFlags
+	Clusters string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/configuration.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
+	Public   string        `help:"URL of the door as game servers and other replicas reach it; by default as it listens." placeholder:"URL"`
+	WarmMost int           `default:"0" help:"Most idle game servers kept ready by each replica while many sessions are opened; 0: a quarter of --max. --warm is the least."`
+	Dev      bool          `help:"Hand out access tokens to whoever asks (POST /v1/dev/token)."`
+	StopWait time.Duration `default:"0s" help:"How long the door stays open once it is told to stop and says that it is not ready, for balancers to notice; up to 8s."`
 }
 
 // stopWaitMost leaves time to stop within ten seconds.
@@ -107,11 +109,25 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	if err != nil {
 		return err
 	}
+	scaler, err := newAutoscaler(e, autoscalerConfig{flags: c.autoscalerFlags, Config: autoscale.Config{
+		Clusters: noClusters{},
+		Demand:   plane.fleet,
+		Logger:   g.logger.With("part", "autoscale"),
+		Metrics:  g.metrics,
+	}})
+	if err != nil {
+		return err
+	}
 	if err := publishExamples(e.ctx, plane.catalog, g.logger); err != nil {
+		scaler.close()
 		return err
 	}
 	fmt.Fprintf(e.out, "throng control listens at %s\n", url)
+	if scaler != nil {
+		fmt.Fprintf(e.out, "FleetAutoscalers are answered at %s\n", scaler.url)
+	}
 	group, ctx := errgroup.WithContext(e.ctx)
+	group.Go(func() error { return scaler.run(ctx) })
 	running, stop := context.WithCancel(context.WithoutCancel(e.ctx))
 	defer stop()
 	group.Go(func() error { return h.run(running) })
