@@ -114,7 +114,9 @@ func TestServerSpeaksForItself(t *testing.T) {
 		{"end by an operator who beats", "POST", "end", operator, end(serverA), sessionB, 400},
 		{"end without a reason", "POST", "end", operator, `{}`, sessionB, 400},
 		{"drain", "POST", "drain", operator, `{"reason":"tired"}`, sessionB, 204},
-		{"drain by a server", "POST", "drain", mine, `{"reason":"tired"}`, sessionA, 403},
+		{"drain by its server", "POST", "drain", mine, `{"reason":"leaving"}`, sessionA, 204},
+		{"drain by another server", "POST", "drain", mine, `{"reason":"leaving"}`, sessionB, 403},
+		{"drain by an idle one", "POST", "drain", idle, `{"reason":"leaving"}`, sessionA, 403},
 	} {
 		r := d.call(c.method, "/v1/sessions/"+string(c.session)+"/"+c.call, c.token, c.body)
 		if r.status != c.want {
@@ -124,6 +126,7 @@ func TestServerSpeaksForItself(t *testing.T) {
 	want := []string{
 		"confirm " + string(sessionA) + " bo", "confirm " + string(sessionA) + " fenced",
 		"end by " + string(serverA) + " " + string(sessionA) + " over", "end " + string(sessionB) + " over", "drain " + string(sessionB) + " tired 0s",
+		"drain " + string(sessionA) + " leaving 0s",
 	}
 	if got := d.world.did(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
