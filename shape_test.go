@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"test/agones/allocation":  {"test/agones/object"},
 	"test/agones/control":     {"test/agones/object"},
 	"test/agones/sidecar":     {"test/agones/object"},
-	"test/agones/cmd/standin": {"test/agones", "test/agones/control", "test/agones/sidecar"},
+	"test/agones/cmd/standin": {"test/agones", "test/agones/object", "test/agones/control", "test/agones/sidecar"},
 }
 
 const (
