@@ -57,7 +57,7 @@ type Cluster struct {
 	admin   *identity
 	client  *http.Client
 	down    sync.Once
-	release func() // gives the folder back
+	folder  *folder
 }
 
 // place is where a cluster's processes listen and live.
@@ -93,8 +93,13 @@ func Launch(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := newCluster(o, p)
+	dir, err := makeDir()
 	if err != nil {
+		return nil, err
+	}
+	c, err := newCluster(o, p, dir)
+	if err != nil {
+		dir.remove()
 		return nil, err
 	}
 	if err := c.up(ctx); err != nil {
@@ -115,24 +120,19 @@ func loopback() (place, error) {
 		if err != nil {
 			return place{}, fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close()                      // when all are found
+		defer func() { _ = l.Close() }()     // when all are found
 		*port = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
 	}
 	return p, nil
 }
 
-// newCluster makes a cluster's folder and keys, and its processes, not started.
-func newCluster(o Options, p place) (*Cluster, error) {
+// newCluster makes a cluster's keys and its processes, which don't run yet.
+func newCluster(o Options, p place, dir *folder) (*Cluster, error) {
 	if o.FakeNodes > 0 {
 		o.Controllers, o.Scheduler = true, true
 	}
-	dir, release, err := makeDir()
-	if err != nil {
-		return nil, err
-	}
-	c := &Cluster{URL: fmt.Sprintf("https://%s:%d", p.ip, p.secure), Dir: dir, options: o, place: p, release: release}
+	c := &Cluster{URL: fmt.Sprintf("https://%s:%d", p.ip, p.secure), Dir: dir.path, options: o, place: p, folder: dir}
 	if err := c.prepare(); err != nil {
-		release()
 		return nil, err
 	}
 	return c, nil
@@ -221,24 +221,30 @@ func (c *Cluster) get(ctx context.Context, path string) error {
 
 // call asks the API server, as one who may do everything.
 func (c *Cluster) call(ctx context.Context, method, path string, content io.Reader) error {
+	_, err := c.ask(ctx, method, path, content)
+	return err
+}
+
+// ask is call for who needs the answer, of at most 1 MiB.
+func (c *Cluster) ask(ctx context.Context, method, path string, content io.Reader) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, content)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	res, err := c.client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, body)
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, res.Status, body[:min(len(body), 1000)])
 	}
-	return nil
+	return body, nil
 }
 
 // Config is how a client of client-go reaches the cluster, as one who may do
@@ -288,14 +294,14 @@ func (c *Cluster) Down() {
 		for _, p := range slices.Backward(c.Processes()) {
 			p.Kill() // nothing of it is kept
 		}
-		c.release()
+		c.folder.remove()
 	})
 }
 
 func (c *Cluster) tails() string {
 	var b strings.Builder
 	for _, p := range c.Processes() {
-		fmt.Fprintf(&b, "== the end of %s's log\n%s\n", p.Name, p.tail(8))
+		b.WriteString(p.tail(8))
 	}
 	return b.String()
 }

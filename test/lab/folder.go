@@ -11,35 +11,49 @@ import (
 // have at most 107 bytes.
 const prefix = "throng-lab-"
 
-// makeDir makes a folder that is ours while this process lives, and removes those
-// of processes that were killed.
-func makeDir() (dir string, release func(), err error) {
-	sweep()
-	if dir, err = os.MkdirTemp("", prefix); err != nil {
-		return "", nil, fmt.Errorf("make a lab's folder: %w", err)
-	}
-	lock, err := claim(dir)
-	if err != nil {
-		_ = os.RemoveAll(dir) // it is empty
-		return "", nil, err
-	}
-	return dir, func() {
-		_ = os.RemoveAll(dir) // what is left goes with the next sweep
-		lock.Close()
-	}, nil
+// folder is a lab's, while its process lives.
+type folder struct {
+	path string
+	lock *os.File
 }
 
-// claim locks a folder for this process.
-func claim(dir string) (*os.File, error) {
+// makeDir makes a folder, and removes those of processes that were killed.
+func makeDir() (*folder, error) {
+	sweep()
+	dir, err := os.MkdirTemp("", prefix)
+	if err != nil {
+		return nil, fmt.Errorf("make a lab's folder: %w", err)
+	}
+	f, err := claim(dir)
+	if err != nil {
+		_ = os.RemoveAll(dir) // it is empty
+		return nil, err
+	}
+	return f, nil
+}
+
+// claim takes a folder for this process.
+func claim(dir string) (*folder, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock a lab's folder: %w", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
+		_ = lock.Close() // it was not written to
 		return nil, fmt.Errorf("lock a lab's folder: %w", err)
 	}
-	return lock, nil
+	return &folder{path: dir, lock: lock}, nil
+}
+
+// name is the folder's, and of the control groups of a node's pods.
+func (f *folder) name() string { return filepath.Base(f.path) }
+
+// remove removes the folder and the control groups of its name. The processes in
+// them are over. What can't be removed is tried again by the next sweep.
+func (f *folder) remove() {
+	removeGroups(f.name())
+	_ = os.RemoveAll(f.path)
+	_ = f.lock.Close() // it was not written to
 }
 
 // sweep removes the folders that nobody holds.
@@ -52,11 +66,8 @@ func sweep() {
 		if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
 			continue // it is being made
 		}
-		lock, err := claim(dir)
-		if err != nil {
-			continue // it lives
+		if f, err := claim(dir); err == nil { // or it lives
+			f.remove()
 		}
-		_ = os.RemoveAll(dir) // another may sweep as well
-		lock.Close()
 	}
 }

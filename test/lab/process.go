@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -24,6 +23,7 @@ type Process struct {
 	args   []string
 	dir    string       // its working folder and home
 	enter  func() error // moves the calling thread to where the process is to live; nil: here
+	spaces uintptr      // namespaces that are made with it: CLONE_NEW...
 
 	mu  sync.Mutex
 	now *running // nil before the first Start
@@ -46,14 +46,19 @@ func (p *Process) Start() error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()       // the process has its own
 	cmd := exec.Command(p.binary, p.args...) //nolint:gosec,noctx // a test's own program, ended by Stop or Kill
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + p.dir}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: p.spaces}
+	if p.enter != nil {
+		// It ends with the holder of its namespaces; where it is it can't see us,
+		// and takes us for dead.
+		cmd.SysProcAttr.Pdeathsig = 0
+	}
 	r := &running{cmd: cmd, ended: make(chan struct{})}
 	started := make(chan error, 1)
-	go p.live(r, started)
+	onThread(func() { p.live(r, started) })
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
@@ -61,15 +66,14 @@ func (p *Process) Start() error {
 	return nil
 }
 
-// live starts the process and waits for its end. The kernel sends Pdeathsig when
-// the thread that started it ends, so the thread is kept.
+// live starts the process and waits for its end, on a thread of its own: the
+// kernel sends Pdeathsig when the thread ends that started it.
 func (p *Process) live(r *running, started chan<- error) {
-	runtime.LockOSThread()
-	if p.enter == nil {
-		defer runtime.UnlockOSThread()
-	} else if err := p.enter(); err != nil { // and the thread ends with this goroutine
-		started <- err
-		return
+	if p.enter != nil {
+		if err := p.enter(); err != nil {
+			started <- err
+			return
+		}
 	}
 	err := r.cmd.Start()
 	started <- err
@@ -150,12 +154,13 @@ func (p *Process) signal(s syscall.Signal) {
 	}
 }
 
-// tail is the end of what the process said.
+// tail is the end of what the process said, if it ever ran.
 func (p *Process) tail(lines int) string {
 	said, err := os.ReadFile(p.log())
 	if err != nil {
-		return err.Error()
+		return ""
 	}
 	all := bytes.Split(bytes.TrimSpace(said), []byte("\n"))
-	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
+	end := bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))
+	return fmt.Sprintf("== the end of %s's log\n%s\n", p.Name, end)
 }
