@@ -10,12 +10,18 @@ NODE_MODULES := node_modules/.package-lock.json
 ADDR    ?= 127.0.0.1:7700
 DATA    ?= ./data
 PKGS    ?= ./...
+# What has tests on a real Kubernetes.
+CLUSTER_PKGS ?= $(patsubst %,./%/...,$(wildcard test agones deploy))
+# The image's name, tag and machine.
+IMAGE   ?= throng
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+ARCH    ?= $(shell $(GO) env GOARCH)
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/throng
@@ -30,8 +36,9 @@ test: test-web ## all tests, with the race detector, in random order
 	scripts/setup.sh cc:gcc,libc6-dev
 	@scripts/setup.sh redis-server:redis-server || echo "NO TESTS with a real Redis: there is no redis-server" >&2
 	@scripts/setup.sh ip:iproute2 || echo "NO TESTS of a network that is cut: there is no ip" >&2
+	@echo "NO TESTS on a real Kubernetes: make test-cluster has them" >&2
 	$(GO) vet $(PKGS)
-	GO=$(GO) scripts/test.sh -race -shuffle=on -timeout 20m $(PKGS)
+	GO=$(GO) THRONG_CLUSTER_BIN= scripts/test.sh -race -shuffle=on -timeout 20m $(PKGS)
 	GO=$(GO) scripts/test.sh -run 'TestReplicas|TestStatedWaits$$' -timeout 10m ./match
 
 .PHONY: test-web
@@ -49,6 +56,37 @@ endif
 $(NODE_MODULES): package.json package-lock.json sdk/ts/package.json play/package.json
 	npm ci --no-fund --no-audit
 	@touch $@
+
+.PHONY: cluster
+cluster: ## build a Kubernetes for tests, once (10 minutes), and print where it is
+	@GO=$(GO) scripts/cluster-build.sh
+
+# Containers and their network; what needs them skips itself where they can't be installed.
+CONTAINERS := containerd:containerd ctr:containerd runc:runc iptables:iptables conntrack:conntrack ip:iproute2 \
+	/usr/lib/cni/bridge:containernetworking-plugins
+
+.PHONY: test-cluster
+test-cluster: ## the tests on a real Kubernetes, with real pods where there is root
+	scripts/setup.sh cc:gcc,libc6-dev
+	@scripts/setup.sh $(CONTAINERS) || echo "NO TESTS with real pods: there is no containerd" >&2
+	THRONG_CLUSTER_BIN=$$(GO=$(GO) scripts/cluster-build.sh) && export THRONG_CLUSTER_BIN && \
+		GO=$(GO) scripts/test.sh -race -shuffle=on -count 1 -p 1 -timeout 20m $(CLUSTER_PKGS)
+
+.PHONY: cluster-up
+cluster-up: ## start a Kubernetes with a real node on this machine (root) and say how to use it
+	@scripts/setup.sh $(CONTAINERS)
+	@THRONG_CLUSTER_BIN=$$(GO=$(GO) scripts/cluster-build.sh) && export THRONG_CLUSTER_BIN && $(GO) run ./test/lab/cmd/lab up $(UP)
+
+.PHONY: cluster-down
+cluster-down: ## end it, with all that runs in it
+	@$(GO) run ./test/lab/cmd/lab down
+
+.PHONY: images
+images: ## write dist/images/throng-VERSION.tar, for ctr images import or docker load
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -trimpath -ldflags '-s -w' -o dist/linux-$(ARCH)/throng ./cmd/throng
+	$(GO) run ./deploy/image/mkimage -o dist/images/throng-$(VERSION).tar -name $(IMAGE):$(VERSION) -arch $(ARCH) \
+		/throng=dist/linux-$(ARCH)/throng
+	@echo "$(IMAGE):$(VERSION) is in dist/images/throng-$(VERSION).tar"
 
 .PHONY: soak
 soak: ## the long forms of the tests (SOAK multiplies their length)
@@ -85,4 +123,4 @@ generate: $(NODE_MODULES) ## write the generated files anew
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin node_modules sdk/ts/build sdk/ts/dist
+	rm -rf bin dist node_modules sdk/ts/build sdk/ts/dist

@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	_ "golang.org/x/crypto/x509roots/fallback" // an image from scratch has no authorities of its own
 )
 
 // cli is the command line. Each field's type stands in the file of its name.
