@@ -17,6 +17,9 @@ const (
 	anyOfRf = `{"spec":{"selectors":[{"matchLabels":{"agones.dev/fleet":"rf"}}],"metadata":{"labels":{"who":"me"}}}}`
 )
 
+// conflict makes every write of an allocation find a conflict.
+var conflict = allocation.Fault{Conflict: true}
+
 // labelled counts the servers that an allocation of anyOfRf has labelled.
 func (f *fixture) labelled() int {
 	var l object.GameServerList

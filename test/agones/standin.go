@@ -123,8 +123,8 @@ func (s *Standin) start() error {
 // Close stops everything. What was installed stays installed.
 func (s *Standin) Close() {
 	s.cancel()
+	s.plays.Stop() // their sidecars end with them
 	s.wg.Wait()
-	s.plays.Stop()
 	if s.events != nil {
 		s.events.Shutdown()
 	}

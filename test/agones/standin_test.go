@@ -27,8 +27,16 @@ type fixture struct {
 
 func start(t *testing.T, opts agones.Options) *fixture {
 	t.Helper()
-	cluster := lab.Start(t, lab.Options{})
-	cfg := cluster.Config()
+	return startOn(t, startCluster(t), opts)
+}
+
+func startCluster(t *testing.T) *rest.Config {
+	t.Helper()
+	return lab.Start(t, lab.Options{}).Config()
+}
+
+func startOn(t *testing.T, cfg *rest.Config, opts agones.Options) *fixture {
+	t.Helper()
 	s, err := agones.Start(t.Context(), cfg, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -57,10 +65,33 @@ func (f *fixture) fleet(name string, replicas int32) {
 	if _, err := f.Fleets.Create(f.t.Context(), fleet); err != nil {
 		f.t.Fatal(err)
 	}
-	f.eventually(fmt.Sprintf("%d Ready", replicas), time.Minute, func(ctx context.Context) (bool, any) {
+	f.counted(name, func(st *object.FleetStatus) bool { return st.ReadyReplicas == replicas })
+}
+
+// fleetLike makes a Fleet with the template of another.
+func (f *fixture) fleetLike(of, name string, replicas int32) {
+	f.t.Helper()
+	like, err := f.Fleets.Get(f.t.Context(), "default", of)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	fleet := &object.Fleet{Spec: like.Spec}
+	fleet.Name, fleet.Namespace, fleet.Spec.Replicas = name, "default", replicas
+	fleet.Spec.Template.Labels = nil
+	if _, err := f.Fleets.Create(f.t.Context(), fleet); err != nil {
+		f.t.Fatal(err)
+	}
+	f.counted(name, func(st *object.FleetStatus) bool { return st.ReadyReplicas == replicas })
+}
+
+func (f *fixture) fleetIs(name string, want func(*object.FleetStatus) bool) func(context.Context) (bool, any) {
+	return func(ctx context.Context) (bool, any) {
 		got, err := f.Fleets.Get(ctx, "default", name)
-		return err == nil && got.Status != nil && got.Status.ReadyReplicas == replicas, got.Status
-	})
+		if err != nil || got.Status == nil {
+			return false, err
+		}
+		return want(got.Status), got.Status
+	}
 }
 
 func (f *fixture) eventually(what string, within time.Duration, ok func(context.Context) (bool, any)) {

@@ -118,6 +118,7 @@ func (c *Controller) allocatePorts(ctx context.Context, gs *object.GameServer) e
 		return c.move(ctx, gs, object.Ready, "SDK.Ready() complete", func(gs *object.GameServer) {
 			give(gs)
 			reach(gs, l.node)
+			gs.Status.Addresses = append(gs.Status.Addresses, podAddress(l.node))
 		})
 	}
 	return c.move(ctx, gs, object.Creating, "Port allocated", give)
@@ -150,9 +151,12 @@ func reach(gs *object.GameServer, n Node) {
 	gs.Status.Addresses = []corev1.NodeAddress{
 		{Type: corev1.NodeInternalIP, Address: n.Address},
 		{Type: corev1.NodeHostName, Address: n.Name},
-		{Type: "PodIP", Address: n.Address},
 	}
 	gs.Status.Ports = statusPorts(gs)
+}
+
+func podAddress(n Node) corev1.NodeAddress {
+	return corev1.NodeAddress{Type: "PodIP", Address: n.Address}
 }
 
 func statusPorts(gs *object.GameServer) []object.StatusPort {
@@ -170,6 +174,11 @@ func (c *Controller) begin(ctx context.Context, gs *object.GameServer) error {
 	switch {
 	case c.cfg.Pods == RealPods:
 		return c.podIP(ctx, gs)
+	case len(gs.Status.Addresses) < 3: // so far only the node's: that of the Pod comes later
+		gs = gs.DeepCopy()
+		gs.Status.Addresses = append(gs.Status.Addresses, podAddress(Node{gs.Status.NodeName, gs.Status.Address}))
+		_, err := c.cfg.Clients.GameServers.Update(ctx, gs)
+		return err
 	case c.cfg.Play != nil:
 		c.play(ctx, gs)
 		return nil
