@@ -42,7 +42,7 @@ func (c calls) ListServers(ctx context.Context, req gen.ListServersRequestObject
 	}
 	out := gen.ListServers200JSONResponse{Servers: []gen.ServerRecord{}, Partial: partial}
 	for _, s := range all {
-		if s.ID <= after || cluster != "" && s.Site.Cluster != cluster {
+		if s.Status == throng.StatusGone || s.ID <= after || cluster != "" && s.Site.Cluster != cluster {
 			continue
 		}
 		if len(out.Servers) == limit {

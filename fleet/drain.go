@@ -58,15 +58,16 @@ func (o *Orchestrator) Fleet(own bool) ([]throng.ServerInfo, []throng.Cluster, e
 		if now.Sub(t.sight.looked) >= lookTime {
 			t.look(now)
 		}
-		return answer{t.info(own, now), t.sight.clusters}
+		return answer{t.info(func(s *server) bool { return !own || s.link != nil || s.own }, now), t.sight.clusters}
 	})
 	return a.servers, a.clusters, err
 }
 
-func (t *table) info(own bool, now time.Time) []throng.ServerInfo {
+// info lists the servers that which wants.
+func (t *table) info(which func(*server) bool, now time.Time) []throng.ServerInfo {
 	list := make([]throng.ServerInfo, 0, len(t.servers))
 	for id, s := range t.servers {
-		if own && s.link == nil && !s.own {
+		if !which(s) {
 			continue
 		}
 		live, hosts := t.hosts[id]

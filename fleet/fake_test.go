@@ -140,7 +140,7 @@ func (r *region) heartbeat(id throng.SessionID, h throng.Hello) bool {
 	return s != nil && s.State != throng.SessionEnded && s.Incarnation == h.Incarnation
 }
 
-func (r *region) Drain(_ context.Context, id throng.SessionID, reason string, within time.Duration) error {
+func (r *region) Drain(_ context.Context, id throng.SessionID, reason string, _ time.Duration) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.sessions[id]

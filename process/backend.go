@@ -30,6 +30,10 @@ type Config struct {
 	// get a session of their own and outlive a killed Backend.
 	Tied bool
 
+	// Grace is how much longer game servers may take when Run ends, as long as
+	// they move their players elsewhere; 0: they are killed after 3 s.
+	Grace time.Duration
+
 	// LogDir has <server>.log with what a server prints, and <server>.old.log
 	// with what was before: 10 MiB a server, and the newest 200 of servers that
 	// are over. Empty: the output is dropped.
@@ -88,7 +92,7 @@ type Backend struct {
 // permits, and logs one line when some that were asked for are not to be had,
 // and it looks for servers that outlived an earlier Backend.
 func New(cfg Config) (*Backend, error) {
-	if len(cfg.Command) == 0 || cfg.Logger == nil || cfg.Max < 0 || cfg.Max > maxServers || cfg.MemoryBytes < 0 || !(cfg.CPUs >= 0) {
+	if len(cfg.Command) == 0 || cfg.Logger == nil || cfg.Max < 0 || cfg.Max > maxServers || cfg.MemoryBytes < 0 || !(cfg.CPUs >= 0) || cfg.Grace < 0 {
 		return nil, throng.Errorf(throng.Invalid, "process backend: a needed part of its configuration is missing or wrong")
 	}
 	program, err := exec.LookPath(cfg.Command[0])
@@ -124,7 +128,7 @@ func New(cfg Config) (*Backend, error) {
 }
 
 // Run owns the game servers until ctx ends. Then it ends them all: it asks, and
-// kills after 3 s those that are still there. It returns nil when all are over
+// kills after 3 s, and Config.Grace, those that are still there. It returns nil when all are over
 // and reaped. It runs once.
 func (b *Backend) Run(ctx context.Context) error {
 	b.mu.Lock()
@@ -154,7 +158,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	}
 	close(b.closing)
 	for _, c := range b.all() {
-		c.end(shutdownGrace)
+		c.end(shutdownGrace + b.cfg.Grace)
 	}
 	group.Wait()
 	b.sweep()

@@ -112,7 +112,7 @@ func (b *Board) round(ctx context.Context) (more bool) {
 	left := roundCalls
 	ok := b.write(ctx, labels, b.shown.labels, b.client.SetLabel, &left)
 	ok = b.write(ctx, notes, b.shown.notes, b.client.SetAnnotation, &left) && ok
-	return !(b.writePlayers(ctx, players, seats, &left) && ok)
+	return !b.writePlayers(ctx, players, seats, &left) || !ok
 }
 
 // write sets what differs. A value that is refused is not tried again.

@@ -56,7 +56,8 @@ type allocation struct {
 	change chan struct{}  // guarded by mu; closed, and made anew, when now changed
 }
 
-func (f agonesFlags) open(logger *slog.Logger) (*allocation, error) {
+// sidecar is how the server speaks to Agones; it begins when it is run.
+func (f agonesFlags) sidecar(logger *slog.Logger) (*allocation, error) {
 	logger = logger.With("part", "agones")
 	c, err := sdk.New(sdk.Config{Addr: "http://127.0.0.1:" + strconv.Itoa(int(f.AgonesPort)), Logger: logger})
 	if err != nil {

@@ -32,6 +32,17 @@ type devCmd struct {
 type serverLimits struct {
 	ServerMemory int     `default:"256" help:"Memory of one game server, MiB; 0: unlimited." placeholder:"MIB"`
 	ServerCPU    float64 `default:"1" help:"Processors that one game server may use; 0: unlimited." placeholder:"N"`
+	// ServerCommand is split at spaces.
+	ServerCommand string `help:"Program of an engine of your own, with its arguments, in place of throng gameserver; see docs/engines.md." placeholder:"COMMAND"`
+}
+
+// command is what game servers are started with.
+func (l serverLimits) command() ([]string, error) {
+	if own := strings.Fields(l.ServerCommand); len(own) > 0 {
+		return own, nil
+	}
+	exe, err := self()
+	return []string{exe, "gameserver"}, err
 }
 
 // Validate checks what the values say together.
@@ -61,13 +72,13 @@ func (c *devCmd) Run(e *env) error {
 
 // backend starts game servers as children that end with this process.
 func (c *devCmd) backend(g *ground) (*process.Backend, error) {
-	exe, err := self()
+	command, err := c.command()
 	if err != nil {
 		return nil, err
 	}
 	return process.New(process.Config{
-		Command:     []string{exe, "gameserver"},
-		Env:         serverEnv(g, func() []string { return []string{g.url} }, c.env()...),
+		Command:     command,
+		Env:         serverEnv(g, func() []string { return []string{g.url} }, append(c.env(), "THRONG_GRACE=0s")...),
 		Max:         c.Max,
 		LogDir:      filepath.Join(c.Data, "logs"),
 		Tied:        true,
@@ -126,7 +137,6 @@ func serverEnv(g *ground, doors func() []string, more ...string) func(throng.Ser
 		}
 		env := []string{
 			"THRONG_ADDR=" + strings.Join(doors(), ","), "THRONG_SERVER=" + string(id), "THRONG_SERVER_TOKEN=" + token,
-			"THRONG_GRACE=0s", // who ends them waits for two seconds
 			"THRONG_KEEP_SEAT=" + g.flags.KeepSeat.String(), "THRONG_LOG_LEVEL=" + g.flags.LogLevel.String(),
 		}
 		return slices.Concat(env, g.flags.env(), more), nil

@@ -189,7 +189,7 @@ func (o *pod) allocate() {
 
 // status is what operators see of it.
 func (o *pod) status() string {
-	for _, s := range o.in.servers() {
+	for _, s := range o.in.fleet() {
 		if s.ID == string(o.id) {
 			return s.Status
 		}
@@ -197,13 +197,13 @@ func (o *pod) status() string {
 	return ""
 }
 
-// servers is what throng servers prints.
-func (p *pods) servers() []gen.ServerRecord {
-	p.t.Helper()
-	status, out := throngCommand(p.t, "servers", "--json", "--addr", p.url)
+// fleet is what throng servers prints.
+func (r *region) fleet() []gen.ServerRecord {
+	r.t.Helper()
+	status, out := throngCommand(r.t, "servers", "--json", "--addr", r.url)
 	var list gen.ServerList
 	if err := json.Unmarshal([]byte(out), &list); err != nil || status != 0 {
-		p.t.Fatalf("throng servers: exit status %d, %v:\n%s", status, err, out)
+		r.t.Fatalf("throng servers: exit status %d, %v:\n%s", status, err, out)
 	}
 	return list.Servers
 }
@@ -231,7 +231,7 @@ func TestGameServerUnderAgones(t *testing.T) {
 	for _, o := range []*pod{one, two} {
 		eventually(t, 20*time.Second, "it is ready", func() bool { return o.sidecar.State() == string(sdk.Ready) })
 	}
-	if len(p.servers()) != 0 {
+	if len(p.fleet()) != 0 {
 		t.Error("a server that was not allocated is known")
 	}
 	one.sidecar.Kill() // restarted by the kubelet
@@ -308,4 +308,68 @@ func TestIdleGameServerUnderAgonesEnds(t *testing.T) {
 	_ = warm.cmd.Process.Signal(syscall.SIGTERM)
 	warm.ended(5 * time.Second)
 	eventually(t, 10*time.Second, "nobody leaks", func() bool { return warm.status() == "" || warm.status() == string(throng.StatusStarting) })
+}
+
+// TestNodeMovesItsPlayersOut: a node that has to end gives its game servers the
+// time to move their players to another node.
+func TestNodeMovesItsPlayersOut(t *testing.T) {
+	t.Parallel()
+	r, first, _ := startSplit(t, "--warm", "2", "--max", "8")
+	// A node begins without grace; this one has some.
+	first.stop(syscall.SIGTERM)
+	var nodes []*program
+	for range 2 {
+		token := filepath.Join(t.TempDir(), "node.token")
+		status, out := throngCommand(t, "token", "node", "--data", r.data)
+		if status != 0 {
+			t.Fatalf("throng token: %s", out)
+		}
+		if err := os.WriteFile(token, []byte(out), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n := start(t, throngBinary(t), "serve", "node", "--addr", r.url, "--token-file", token, "--data", filepath.Join(t.TempDir(), "node"), "--grace", "20s", "--max", "2")
+		n.line("node serves", 30*time.Second)
+		nodes = append(nodes, n)
+	}
+	crowd := r.crowd(t.Context(), bot.Config{Place: "arena", Players: 20, For: 12 * time.Second, Progress: &logBuffer{}, Capacity: 50})
+	session := r.awaitSeated("arena", 20, 60*time.Second)[0]
+	var cluster string
+	for _, s := range r.fleet() {
+		if s.ID == session.Server {
+			cluster = s.Cluster
+		}
+	}
+	var host *program
+	for _, n := range nodes {
+		for _, s := range r.servers(n.cmd.Process.Pid) {
+			if string(s.server) == session.Server {
+				host = n
+			}
+		}
+	}
+	if host == nil || cluster == "" {
+		t.Fatalf("%s is on no node (cluster %q)", session.Server, cluster)
+	}
+	host.stop(syscall.SIGTERM)
+	moved := r.awaitSeated("arena", 20, 10*time.Second)[0]
+	got := <-crowd
+	if got.Failed != 0 || got.Mismatched != 0 || got.HandedOff != 20 || len(got.Errors) != 0 {
+		t.Errorf("the crowd: failed %d mismatched %d handed off %d, errors %v; want all 20 handed off", got.Failed, got.Mismatched, got.HandedOff, got.Errors)
+	}
+	// Operators see the other node, and take it out of use while nobody is there.
+	for _, s := range r.fleet() {
+		if s.ID == moved.Server {
+			cluster = s.Cluster
+		}
+	}
+	status, out := throngCommand(t, "drain", cluster, "--addr", r.url, "--wait", "--within", "20s")
+	if status != 0 || !strings.Contains(out, cluster+" is drained") {
+		t.Errorf("throng drain of a node: exit status %d: %s", status, out)
+	}
+	if _, out := throngCommand(t, "fleets", "--addr", r.url); !strings.Contains(out, "drained: drained by an operator") {
+		t.Errorf("throng fleets:\n%s", out)
+	}
+	if status, out := throngCommand(t, "drain", cluster, "--addr", r.url, "--undo"); status != 0 || !strings.Contains(out, "is in use") {
+		t.Errorf("throng drain --undo: exit status %d: %s", status, out)
+	}
 }

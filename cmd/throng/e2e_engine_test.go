@@ -150,6 +150,8 @@ func (g *stranger) at() throng.SessionID {
 }
 
 // strangers lets so many players in.
+//
+//nolint:contextcheck // tokens are the test's, players leave with ctx
 func (r *region) strangers(ctx context.Context, n int) []*stranger {
 	r.t.Helper()
 	all := make([]*stranger, n)

@@ -20,61 +20,70 @@ const (
 // operators is the fleet as operators see it, at whichever replica they ask.
 type operators struct{ *control }
 
+// census is what the replicas that answered know of the fleet.
+type census struct {
+	servers  []throng.ServerInfo
+	clusters []throng.Cluster
+	partial  bool // a replica did not answer
+}
+
 // Servers lists the region's game servers, those that are just gone included.
 func (o operators) Servers(ctx context.Context) ([]throng.ServerInfo, bool, error) {
-	servers, _, partial, err := o.survey(ctx)
-	return servers, partial, err
+	c, err := o.count(ctx)
+	return c.servers, c.partial, err
 }
 
 // Fleets lists the region's clusters.
 func (o operators) Fleets(ctx context.Context) ([]throng.FleetInfo, bool, error) {
-	servers, clusters, partial, err := o.survey(ctx)
+	c, err := o.count(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	drains, err := o.drains.List()
-	if err != nil {
-		o.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
-	}
-	return fleet.Tally(clusters, servers, drains), partial, nil
+	return fleet.Tally(c.clusters, c.servers, o.listDrains(ctx)), c.partial, nil
 }
 
-// survey asks all replicas.
-func (o operators) survey(ctx context.Context) (servers []throng.ServerInfo, clusters []throng.Cluster, partial bool, err error) {
+// count asks all replicas.
+func (o operators) count(ctx context.Context) (c census, err error) {
 	mine, clusters, err := o.fleet.Fleet(false)
 	if err != nil {
-		return nil, nil, false, err
+		return census{}, err
 	}
 	lists := [][]throng.ServerInfo{mine}
 	if o.replicas != nil {
 		ctx, cancel := context.WithTimeout(ctx, fleetTime)
 		defer cancel()
 		others, err := o.replicas.Fleet(ctx)
-		partial = err != nil
+		c.partial = err != nil
 		lists = append(lists, others...)
 	}
-	return fleet.Merge(lists...), clusters, partial, nil
+	c.servers, c.clusters = fleet.Merge(lists...), clusters
+	return c, nil
+}
+
+// listDrains reads what is drained, as far as it can be read.
+func (c *control) listDrains(ctx context.Context) []throng.FleetDrain {
+	all, err := c.drains.List()
+	if err != nil {
+		c.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
+	}
+	return all
 }
 
 // Drain takes a part of the fleet out of use; other replicas see it within a
 // second.
 func (o operators) Drain(ctx context.Context, d throng.FleetDrain, within time.Duration) (throng.DrainSum, error) {
-	servers, clusters, partial, err := o.survey(ctx)
+	c, err := o.count(ctx)
 	if err != nil {
 		return throng.DrainSum{}, err
 	}
-	if err := known(d, servers, clusters, partial); err != nil {
+	if err := c.knows(d); err != nil {
 		return throng.DrainSum{}, err
-	}
-	all, err := o.drains.List()
-	if err != nil {
-		o.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
 	}
 	d.Since = time.Now().UTC().Truncate(time.Millisecond)
 	if within > 0 {
 		d.Until = d.Since.Add(within)
 	}
-	for _, old := range all {
+	for _, old := range o.listDrains(ctx) {
 		if old.Kind == d.Kind && old.Name == d.Name && old.Old == d.Old {
 			d.Since = old.Since
 		}
@@ -82,27 +91,27 @@ func (o operators) Drain(ctx context.Context, d throng.FleetDrain, within time.D
 	if err := o.drains.Put(d); err != nil {
 		return throng.DrainSum{}, err
 	}
-	return sumOf(d, servers), o.tellDrains(ctx)
+	return sumOf(d, c.servers), o.fleet.SetDrains(o.listDrains(ctx))
 }
 
-// known says whether there is what is to be drained.
-func known(d throng.FleetDrain, servers []throng.ServerInfo, clusters []throng.Cluster, partial bool) error {
+// knows says whether there is what is to be drained.
+func (c census) knows(d throng.FleetDrain) error {
 	switch d.Kind {
 	case throng.DrainRegion:
 		return nil
 	case throng.DrainServer:
 		lives := func(s throng.ServerInfo) bool { return string(s.ID) == d.Name && s.Status != throng.StatusGone }
-		if slices.ContainsFunc(servers, lives) {
+		switch {
+		case slices.ContainsFunc(c.servers, lives):
 			return nil
-		}
-		if partial {
+		case c.partial:
 			return throng.Errorf(throng.Unavailable, "a control plane that may know the server does not answer")
 		}
 		return throng.AtField(throng.NotFound, "id", "there is no server %s", d.Name)
 	case throng.DrainCluster:
-		var names []string
-		for _, c := range clusters {
-			names = append(names, c.Name)
+		names := make([]string, 0, len(c.clusters))
+		for _, one := range c.clusters {
+			names = append(names, one.Name)
 		}
 		if slices.Contains(names, d.Name) {
 			return nil
@@ -136,16 +145,7 @@ func (o operators) Undrain(ctx context.Context, kind throng.DrainKind, name stri
 	if err := o.drains.Drop(kind, name); err != nil {
 		return err
 	}
-	return o.tellDrains(ctx)
-}
-
-// tellDrains tells the orchestrator of this replica what is drained.
-func (c *control) tellDrains(ctx context.Context) error {
-	all, err := c.drains.List()
-	if err != nil {
-		c.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
-	}
-	return c.fleet.SetDrains(all)
+	return o.fleet.SetDrains(o.listDrains(ctx))
 }
 
 // watchDrains keeps the orchestrator knowing what is drained, also by other

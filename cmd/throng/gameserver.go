@@ -78,7 +78,8 @@ func (c *gameserverCmd) Run(e *env) error {
 		return err
 	}
 	return ways.serve(ctx, func() error {
-		return c.serve(ctx, identity{server: c.Server, token: c.ServerToken, doors: c.Addr}, ways, life, nil, logger)
+		who := identity{server: c.Server, token: c.ServerToken, doors: c.Addr}
+		return c.serve(ctx, who, surroundings{ways: ways, life: life, logger: logger})
 	})
 }
 
@@ -87,7 +88,7 @@ func (c *gameserverCmd) underAgones(ctx context.Context, life *lifetime, logger 
 	if _, err := doorURLs(c.Addr); err != nil {
 		return err
 	}
-	a, err := c.agonesFlags.open(logger)
+	a, err := c.sidecar(logger)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (c *gameserverCmd) underAgones(ctx context.Context, life *lifetime, logger 
 	return ways.serve(ctx, func() error {
 		idle, stop := context.WithCancel(ctx)
 		defer stop()
-		defer context.AfterFunc(life.soon, stop)()
+		defer context.AfterFunc(life.soon, stop)() //nolint:contextcheck // the process's own, beside its end at once
 		claim, err := c.wait(idle, a, logger)
 		switch {
 		case err != nil && (idle.Err() != nil || errors.Is(err, errNotWanted)):
@@ -122,7 +123,7 @@ func (c *gameserverCmd) underAgones(ctx context.Context, life *lifetime, logger 
 			return err
 		}
 		who := identity{server: string(claim.Server), token: claim.Token, doors: doorsOf(c.Addr, claim)}
-		return c.serve(ctx, who, ways, life, a, logger)
+		return c.serve(ctx, who, surroundings{ways: ways, life: life, display: a, logger: logger})
 	})
 }
 
@@ -141,23 +142,30 @@ func (c *gameserverCmd) wait(ctx context.Context, a *allocation, logger *slog.Lo
 // identity is who a game server is, and where it speaks.
 type identity struct{ server, token, doors string }
 
+// surroundings is what a game server lives in.
+type surroundings struct {
+	ways    *ways
+	life    *lifetime
+	display *allocation // nil: it is not under Agones
+	logger  *slog.Logger
+}
+
 // serve hosts one session.
-func (c *gameserverCmd) serve(
-	ctx context.Context, who identity, ways *ways, life *lifetime, display *allocation, logger *slog.Logger,
-) error {
-	server, tracer, err := c.server(who, ways, display, logger.With("server", who.server))
+func (c *gameserverCmd) serve(ctx context.Context, who identity, in surroundings) error {
+	in.logger = in.logger.With("server", who.server)
+	server, tracer, err := c.server(who, in)
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(life.soon, func() {
-		if life.grace > 0 {
-			server.Leave("its machine or its process has to end", life.left())
+	defer context.AfterFunc(in.life.soon, func() { //nolint:contextcheck // the same
+		if in.life.grace > 0 {
+			server.Leave("its machine or its process has to end", in.life.left())
 		}
 	})()
 	return traced(ctx, tracer, server.Run)
 }
 
-func (c *gameserverCmd) server(who identity, ways *ways, display *allocation, logger *slog.Logger) (*gameserver.Server, *trace.Tracer, error) {
+func (c *gameserverCmd) server(who identity, in surroundings) (*gameserver.Server, *trace.Tracer, error) {
 	id, err := throng.ParseServerID("THRONG_SERVER", who.server)
 	if err != nil {
 		return nil, nil, err
@@ -166,7 +174,7 @@ func (c *gameserverCmd) server(who identity, ways *ways, display *allocation, lo
 	if err != nil {
 		return nil, nil, err
 	}
-	over, err := c.http(logger)
+	over, err := c.http(in.logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -176,7 +184,7 @@ func (c *gameserverCmd) server(who identity, ways *ways, display *allocation, lo
 	}
 	var entropy throng.Entropy
 	rand.Read(entropy[:])
-	tracer, err := c.tracer("throng gameserver", id.Region(), who.server, logger, nil)
+	tracer, err := c.tracer("throng gameserver", id.Region(), who.server, in.logger, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -186,7 +194,7 @@ func (c *gameserverCmd) server(who identity, ways *ways, display *allocation, lo
 		Control:     client.Control[gameserver.Directives]{Server: door},
 		Registry:    door,
 		Packages:    packages{door},
-		Transport:   ways.joined,
+		Transport:   in.ways.joined,
 		Logs:        door,
 		Handoffs:    door,
 		Drains:      door,
@@ -194,15 +202,15 @@ func (c *gameserverCmd) server(who identity, ways *ways, display *allocation, lo
 		BootClock:   bootClock,
 		EmptyAfter:  c.EmptyAfter,
 		KeepSeat:    c.KeepSeat,
-		Token:       reconnectTokens(ways.joined.Address()),
-		Logger:      logger,
+		Token:       reconnectTokens(in.ways.joined.Address()),
+		Logger:      in.logger,
 		Metrics:     prometheus.NewRegistry(),
 	}
 	if tracer != nil {
 		cfg.Arrivals = tracer
 	}
-	if display != nil {
-		cfg.Display = display
+	if in.display != nil {
+		cfg.Display = in.display
 	}
 	server, err := gameserver.New(cfg)
 	return server, tracer, err

@@ -238,6 +238,8 @@ type serveNodeCmd struct {
 	TokenFile string `help:"File with the node's credential: DATA/node.token of the control plane." type:"path" xor:"token"`
 	Data      string `default:"./node-data" type:"path" help:"Folder for the game servers' logs, and for what is running, so that a node started again finds it."`
 	Max       int    `default:"64" help:"Most game servers at once on this machine."`
+	// Grace is that of its game servers.
+	Grace time.Duration `default:"0s" help:"From SIGTERM to the end of its game servers: meanwhile their players are moved to other nodes. 0s: they end at once."`
 	serverLimits
 	callFlags // also of its game servers
 	logFlags
@@ -247,6 +249,9 @@ type serveNodeCmd struct {
 func (c *serveNodeCmd) Validate() error {
 	if c.Max < 1 {
 		return throng.AtField(throng.Invalid, "--max", "%d servers make no sense, 1 or more are allowed", c.Max)
+	}
+	if c.Grace < 0 {
+		return throng.AtField(throng.Invalid, "--grace", "%s is not allowed, it must be 0s or more", c.Grace)
 	}
 	_, err := doorURLs(c.Addr)
 	return errors.Join(err, c.serverLimits.Validate())
@@ -263,7 +268,7 @@ func (c *serveNodeCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	exe, err := self()
+	command, err := c.command()
 	if err != nil {
 		return err
 	}
@@ -272,8 +277,9 @@ func (c *serveNodeCmd) Run(e *env) error {
 		return err
 	}
 	backend, err := process.New(process.Config{
-		Command:     []string{exe, "gameserver"},
-		Env:         func(throng.ServerID) ([]string, error) { return c.env(), nil },
+		Command:     command,
+		Env:         func(throng.ServerID) ([]string, error) { return append(c.env(), "THRONG_GRACE="+c.Grace.String()), nil },
+		Grace:       c.Grace,
 		Max:         c.Max,
 		LogDir:      filepath.Join(c.Data, "logs"),
 		StateDir:    filepath.Join(c.Data, "servers"),

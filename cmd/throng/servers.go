@@ -78,7 +78,9 @@ func (c *serversCmd) Run(e *env) error {
 		if c.JSON {
 			return writeJSON(out, gen.ServerList{Servers: servers, Partial: partial})
 		}
-		warnPartial(e, partial)
+		if partial {
+			fmt.Fprintln(e.err, partialWords)
+		}
 		t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(t, "SERVER\tSTATUS\tFOR\tCLUSTER\tNODE\tSESSION\tPLACE\tPLAYERS\tADDRESS\tIMAGE")
 		for _, s := range servers {
@@ -93,11 +95,7 @@ func (c *serversCmd) Run(e *env) error {
 	})
 }
 
-func warnPartial(e *env, partial bool) {
-	if partial {
-		fmt.Fprintln(e.err, "a control plane did not answer: its servers may look found or leaked")
-	}
-}
+const partialWords = "a control plane did not answer: its servers may look found or leaked"
 
 // allServers reads all pages.
 func allServers(ctx context.Context, door *client.Door, cluster string) (list []gen.ServerRecord, partial bool, err error) {
@@ -136,7 +134,9 @@ func (c *fleetsCmd) Run(e *env) error {
 		if c.JSON {
 			return writeJSON(out, list)
 		}
-		warnPartial(e, list.Partial)
+		if list.Partial {
+			fmt.Fprintln(e.err, partialWords)
+		}
 		t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(t, "CLUSTER\tREADY\tCOMING\tALLOCATED\tSTARTING\tWARM\tBOUND\tDRAINING\tLEAVING\tLEAKED\tOLD\tIMAGE\tSTATE")
 		for _, f := range list.Fleets {

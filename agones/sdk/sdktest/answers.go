@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -82,9 +83,7 @@ func newGameServer(cfg Config) gameServer {
 	g.Meta.Version, g.Meta.Generation, g.Meta.Created, g.Meta.Deleted = "1", "1", "1795328728", "0"
 	g.Meta.Annotations = map[string]string{"agones.dev/sdk-version": "1.61.0-dev-676cc64d"}
 	g.Meta.Labels = map[string]string{}
-	for k, v := range cfg.Labels {
-		g.Meta.Labels[k] = v
-	}
+	maps.Copy(g.Meta.Labels, cfg.Labels)
 	g.Spec.Health.PeriodSeconds, g.Spec.Health.FailureThreshold, g.Spec.Health.InitialDelay = 5, 3, 5
 	g.Status.State, g.Status.Address = "Scheduled", cfg.Address
 	g.Status.Addresses = []address{{"InternalIP", cfg.Address}, {"Hostname", "lab"}}
