@@ -16,6 +16,8 @@ type Cluster struct {
 	Warm, Coming int
 	// Away says why nothing can be started there now; empty: it can.
 	Away string
+	// Avoided clusters are drained: nothing is started there, on purpose.
+	Avoided bool
 }
 
 // ServerSite is where one allocated game server runs.

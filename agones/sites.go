@@ -46,7 +46,7 @@ func (b *Backend) Clusters() []throng.Cluster {
 	now := time.Now()
 	all := make([]throng.Cluster, 0, len(b.clusters))
 	for _, c := range b.clusters {
-		out := throng.Cluster{Name: c.cfg.Name, Image: c.image()}
+		out := throng.Cluster{Name: c.cfg.Name, Image: c.image(), Avoided: c.avoided}
 		if f := c.fleet; f != nil {
 			out.Warm = f.Status.ReadyReplicas
 			out.Coming = max(f.Spec.Replicas-f.Status.ReadyReplicas-f.Status.AllocatedReplicas-f.Status.ReservedReplicas, 0)

@@ -15,22 +15,22 @@ type numbers struct {
 	at        time.Time
 	wanted    map[string]int  // Ready servers, by key of the Fleet
 	allocated map[string]int  // by cluster
-	away      map[string]bool // clusters where nothing can be started
+	away      map[string]bool // clusters where nothing can be started, against all wishes
 	fell      bool            // openings fell, and nobody foresaw it
 }
 
 // look reads the region's numbers.
 func (w *Webhook) look(now time.Time) *numbers {
 	outlook := w.demand.Expect(now, w.lead)
-	clusters := w.clusters.Clusters()
+	all, away := closed(w.clusters.Clusters())
 	n := &numbers{
 		at:        now,
 		wanted:    make(map[string]int, len(w.fleets)),
 		allocated: map[string]int{},
-		away:      away(clusters),
+		away:      away,
 		fell:      outlook.Fell,
 	}
-	for i, ready := range shares(outlook.Openings+w.demand.Missing(), w.fleets, n.away) {
+	for i, ready := range shares(outlook.Openings+w.demand.Missing(), w.fleets, all) {
 		n.wanted[w.fleets[i].key()] = ready
 	}
 	for _, s := range w.clusters.Sites() {

@@ -19,8 +19,10 @@ func (w *Webhook) keepFallbacks(ctx context.Context) {
 	if w.autoscalers == nil {
 		return
 	}
+	next := fallbackTime / 6 // soon after the start, when Agones has asked
 	for {
-		wait := time.NewTimer(fallbackTime/2 + rand.N(fallbackTime)) //nolint:gosec // only spreads replicas
+		wait := time.NewTimer(next/2 + rand.N(next)) //nolint:gosec // only spreads replicas
+		next = fallbackTime
 		select {
 		case <-ctx.Done():
 			wait.Stop()

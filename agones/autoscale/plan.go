@@ -27,13 +27,13 @@ func (f Fleet) bounds() bounds {
 }
 
 // shares says how many Ready servers each of the fleets should have, of so many
-// in all, by weight. Where nothing can be started none is wanted; when that is
+// in all, by weight. Where nothing is started none is wanted; when that is
 // everywhere, it does not count.
-func shares(wanted int, fleets []Fleet, away map[string]bool) []int {
+func shares(wanted int, fleets []Fleet, closed map[string]bool) []int {
 	sum, everywhere := 0., 0.
 	for _, f := range fleets {
 		everywhere += f.Weight
-		if !away[f.Cluster] {
+		if !closed[f.Cluster] {
 			sum += f.Weight
 		}
 	}
@@ -43,7 +43,7 @@ func shares(wanted int, fleets []Fleet, away map[string]bool) []int {
 		case f.Weight == 0:
 		case sum == 0:
 			out[i] = int(math.Ceil(float64(wanted) * f.Weight / everywhere))
-		case !away[f.Cluster]:
+		case !closed[f.Cluster]:
 			out[i] = int(math.Ceil(float64(wanted) * f.Weight / sum))
 		}
 	}
@@ -103,13 +103,17 @@ func fallbackOf(is Buffer, ready int, b bounds) (next Buffer, same bool) {
 	return next, next == is
 }
 
-// away says where nothing can be started.
-func away(clusters []throng.Cluster) map[string]bool {
-	out := make(map[string]bool, len(clusters))
+// closed says where nothing is started: where it can't be, and of those where
+// that is nobody's wish.
+func closed(clusters []throng.Cluster) (all, away map[string]bool) {
+	all, away = map[string]bool{}, map[string]bool{}
 	for _, c := range clusters {
-		if c.Away != "" {
-			out[c.Name] = true
+		if c.Away != "" || c.Avoided {
+			all[c.Name] = true
+		}
+		if c.Away != "" && !c.Avoided {
+			away[c.Name] = true
 		}
 	}
-	return out
+	return all, away
 }

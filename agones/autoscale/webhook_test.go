@@ -154,6 +154,12 @@ func TestNumbersMakeTheAnswer(t *testing.T) {
 	if _, got, text := post(t.Context(), old, "/autoscale/one/warm", review("warm", kind.FleetStatus{Replicas: 9})); got.Response == nil || got.Response.Replicas != 9 {
 		t.Errorf("of a fleet that gets no servers any more: got %s, want what is there, until it goes down", text)
 	}
+	w.set(func() { w.clusters[0].Avoided = true })
+	h.numbers.Store(h.look(time.Now()))
+	if n := h.numbers.Load(); n.wanted["one/warm"] != 0 || n.wanted["two/warm"] != 12 || n.away["one"] {
+		t.Errorf("with one drained: got %+v, want nothing there, all in the other, and that it may go down", n)
+	}
+	w.set(func() { w.clusters[0].Avoided = false })
 	w.set(func() { w.clusters[0].Away = "the API server does not answer" })
 	if one, two := ask("one", kind.FleetStatus{}), ask("two", kind.FleetStatus{}); one != 13 || two != 12 {
 		t.Errorf("with one away: got %d and %d, want it kept at 13, and 12 in the other", one, two)
