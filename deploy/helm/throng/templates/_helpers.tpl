@@ -1,0 +1,96 @@
+{{- define "throng.name" -}}
+{{- if contains "throng" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-throng" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "throng.labels" -}}
+app.kubernetes.io/name: throng
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "throng.selector" -}}
+app.kubernetes.io/name: throng
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: control
+{{- end }}
+
+{{- define "throng.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "throng.scheme" -}}
+{{ if .Values.tls.secret }}https{{ else }}http{{ end }}
+{{- end }}
+
+{{- define "throng.door" -}}
+{{ include "throng.scheme" . }}://{{ include "throng.name" . }}.{{ .Release.Namespace }}.svc:7700
+{{- end }}
+
+{{/* The Fleets with all their values, as a JSON list. */}}
+{{- define "throng.fleets" -}}
+{{- $all := list }}
+{{- range .Values.fleets }}{{ $all = append $all (mergeOverwrite (deepCopy $.Values.fleetDefaults) .) }}{{ end }}
+{{- $all | toJson }}
+{{- end }}
+
+{{/* Namespaces of this cluster with Fleets, as a JSON list. */}}
+{{- define "throng.namespaces" -}}
+{{- $all := list }}
+{{- range include "throng.fleets" . | fromJsonArray }}{{ $all = append $all (.namespace | default $.Release.Namespace) }}{{ end }}
+{{- range .Values.clusters }}{{ if not .kubeconfigSecret }}{{ $all = append $all (.namespace | default $.Release.Namespace) }}{{ end }}{{ end }}
+{{- $all | uniq | sortAlpha | toJson }}
+{{- end }}
+
+{{- define "throng.account" -}}
+{{ include "throng.name" . }}-control
+{{- end }}
+
+{{/* What the values say together. */}}
+{{- define "throng.check" -}}
+{{- $many := or (gt (int .Values.controlPlane.replicas) 1) .Values.autoscaling.enabled }}
+{{- if .Values.controlPlane.enabled }}
+{{- if and $many (not .Values.redis.urlSecret.name) }}
+{{- fail "controlPlane.replicas: more than one replica needs redis.urlSecret.name: a Secret with the URL of the Redis that they share" }}
+{{- end }}
+{{- if and $many (not .Values.data.existingClaim) (or (not .Values.data.enabled) (ne .Values.data.accessMode "ReadWriteMany")) }}
+{{- fail "controlPlane.replicas: more than one replica needs data.accessMode ReadWriteMany, or data.existingClaim of a claim that all can write" }}
+{{- end }}
+{{- if gt (int .Values.controlPlane.warm) (int .Values.controlPlane.max) }}
+{{- fail (printf "controlPlane.warm: %d idle servers are more than controlPlane.max (%d)" (int .Values.controlPlane.warm) (int .Values.controlPlane.max)) }}
+{{- end }}
+{{- if and .Values.tls.secret (not (hasPrefix "https://" .Values.controlPlane.public)) }}
+{{- fail "controlPlane.public: with tls.secret it must be an https URL whose host is in the certificate" }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
+{{- fail "ingress.host: is needed with ingress.enabled" }}
+{{- end }}
+{{- if and (ne .Values.ingress.webFirewall.provider "none") (not .Values.ingress.webFirewall.id) }}
+{{- fail "ingress.webFirewall.id: is needed with a provider" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.autoscaler.enabled (eq .Values.autoscaler.tls.mode "secret") (not .Values.autoscaler.tls.caBundle) }}
+{{- fail "autoscaler.tls.caBundle: is needed with mode secret: Agones trusts nobody else" }}
+{{- end }}
+{{- if and .Values.autoscaler.enabled .Values.controlPlane.enabled (eq .Values.autoscaler.tls.mode "secret") (not .Values.autoscaler.tls.secret) }}
+{{- fail "autoscaler.tls.secret: is needed with mode secret" }}
+{{- end }}
+{{- if and .Values.autoscaler.enabled (not .Values.controlPlane.enabled) .Values.fleets (not .Values.autoscaler.url) }}
+{{- fail "autoscaler.url: is needed where the control plane is not: the https URL of the region's webhook" }}
+{{- end }}
+{{- if and .Values.autoscaler.enabled (not .Values.controlPlane.enabled) (eq .Values.autoscaler.tls.mode "generate") .Values.fleets }}
+{{- fail "autoscaler.tls.mode: generate makes a certificate for this release's own webhook; where the control plane is not, say none or secret with the caBundle of the region's" }}
+{{- end }}
+{{- range include "throng.fleets" . | fromJsonArray }}
+{{- $b := .autoscaler }}
+{{- if $b.enabled }}
+{{- if or (lt (int $b.min) (int $b.buffer)) (lt (int $b.max) (int $b.min)) }}
+{{- fail (printf "fleets: %s: autoscaler.buffer, min and max must not fall (%d, %d, %d): Agones refuses that" .name (int $b.buffer) (int $b.min) (int $b.max)) }}
+{{- end }}
+{{- end }}
+{{- if and (not .door) (not $.Values.controlPlane.enabled) }}
+{{- fail (printf "fleets: %s: door is needed where the control plane is not" .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
