@@ -38,6 +38,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Looks at the Buffers behind the webhook, by result: same, written, or an error's code.",
 		}, []string{"result"}),
 	}
+	m.answers.WithLabelValues("ok") // that there are none is worth an alert
 	if r == nil {
 		return m, nil
 	}
