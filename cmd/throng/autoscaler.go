@@ -13,8 +13,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/agones"
 	"github.com/throng-gg/throng/agones/autoscale"
 )
 
@@ -35,6 +37,7 @@ const (
 type autoscalerConfig struct {
 	autoscale.Config
 	flags autoscalerFlags
+	hosts hosts
 }
 
 // autoscaler is the port that Agones' FleetAutoscalers ask.
@@ -77,6 +80,13 @@ func newAutoscaler(e *env, c autoscalerConfig) (*autoscaler, error) {
 		}
 	}
 	var err error
+	if c.Clusters = c.hosts.sites; c.Clusters == nil {
+		c.Clusters = noClusters{}
+	}
+	c.Fleets = c.hosts.fleets
+	if c.Autoscalers, err = autoscalers(c.hosts.servers); err != nil {
+		return nil, err
+	}
 	if a.webhook, err = autoscale.New(c.Config); err != nil {
 		return nil, err
 	}
@@ -184,6 +194,42 @@ func (a *autoscaler) checkCertificate(ctx context.Context, now time.Time) {
 		return
 	}
 	a.logger.WarnContext(ctx, "the autoscaler's certificate expires soon", "expires", end)
+}
+
+// serversOf returns the clusters' API servers by name.
+func serversOf(clusters []agones.ClusterConfig) map[string]*rest.Config {
+	servers := map[string]*rest.Config{}
+	for _, c := range clusters {
+		servers[c.Name] = c.Server
+	}
+	return servers
+}
+
+// autoscalers reads and patches the clusters' FleetAutoscalers.
+func autoscalers(servers map[string]*rest.Config) (autoscale.Objects, error) {
+	type caller struct {
+		base   string
+		client *http.Client
+	}
+	callers := map[string]caller{}
+	for name, cfg := range servers {
+		base, _, err := rest.DefaultServerUrlFor(cfg)
+		if err != nil {
+			return autoscale.Objects{}, throng.AtField(throng.Invalid, "--clusters", "cluster %s: %w", name, err)
+		}
+		client, err := rest.HTTPClientFor(cfg)
+		if err != nil {
+			return autoscale.Objects{}, throng.AtField(throng.Invalid, "--clusters", "cluster %s: %w", name, err)
+		}
+		callers[name] = caller{base.String(), client}
+	}
+	return autoscale.Objects{API: func(cluster string) (string, *http.Client, error) {
+		c, ok := callers[cluster]
+		if !ok {
+			return "", nil, throng.Errorf(throng.NotFound, "there is no cluster %s", cluster)
+		}
+		return c.base, c.client, nil
+	}}, nil
 }
 
 // noClusters is the clusters of a region whose game servers run on nodes.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones"
+	"github.com/throng-gg/throng/agones/autoscale"
 )
 
 // clusterAllocations is how many allocations are under way with clusters: Agones
@@ -31,20 +32,21 @@ type clusterEntry struct {
 	weight                    int
 	allocator, cert, key, ca  string
 	allocatorLine             int
+	ready, servers            span
 	set                       map[string]int // keys, with their lines
 }
 
 // readClusters reads which clusters a region's servers run on. Errors tell all
 // faults, each with the file, the line and the key.
-func readClusters(name string) ([]agones.ClusterConfig, error) {
+func readClusters(name string) ([]agones.ClusterConfig, []autoscale.Fleet, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, throng.AtField(throng.Invalid, "--clusters", "%w", err)
+		return nil, nil, throng.AtField(throng.Invalid, "--clusters", "%w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
-		return nil, throng.AtField(throng.Invalid, "--clusters", "%w", err)
+		return nil, nil, throng.AtField(throng.Invalid, "--clusters", "%w", err)
 	}
 	r := &clusterReader{configReader: configReader{file: &configFile{name: name}}}
 	if len(data) > maxConfig {
@@ -52,13 +54,14 @@ func readClusters(name string) ([]agones.ClusterConfig, error) {
 	} else {
 		r.read(data)
 	}
-	return r.configs, errors.Join(r.faults...)
+	return r.configs, r.fleets, errors.Join(r.faults...)
 }
 
 // clusterReader reads a file of clusters.
 type clusterReader struct {
 	configReader
 	configs []agones.ClusterConfig
+	fleets  []autoscale.Fleet // the same, as their FleetAutoscalers are answered
 }
 
 func (r *clusterReader) read(data []byte) {
@@ -93,7 +96,7 @@ func (r *clusterReader) read(data []byte) {
 
 // clusterKeys are the keys of a cluster.
 func clusterKeys() []string {
-	return []string{"name", "kubeconfig", "context", "namespace", "fleet", "weight", "allocator"}
+	return []string{"name", "kubeconfig", "context", "namespace", "fleet", "weight", "allocator", "ready", "servers"}
 }
 
 func (r *clusterReader) cluster(path string, n *yaml.Node) {
@@ -122,6 +125,10 @@ func (r *clusterReader) cluster(path string, n *yaml.Node) {
 		case "allocator":
 			e.allocatorLine = value.Line
 			r.allocator(&e, at, value)
+		case "ready":
+			e.ready = r.span(at, value)
+		case "servers":
+			e.servers = r.span(at, value)
 		default:
 			r.fail(key.Line, "%s: there is no such key%s", at, nearest(key.Value, clusterKeys()))
 		}
@@ -148,6 +155,38 @@ func (r *clusterReader) cluster(path string, n *yaml.Node) {
 		return
 	}
 	r.configs = append(r.configs, cfg)
+	r.fleets = append(r.fleets, autoscale.Fleet{
+		Cluster: cfg.Name, Namespace: cfg.Namespace, Name: cfg.Fleet, Weight: float64(cfg.Weight),
+		ReadyLeast: e.ready.least, ReadyMost: e.ready.most, Least: e.servers.least, Most: e.servers.most,
+	})
+}
+
+// span is how many of something there may be; most 0: the default.
+type span struct{ least, most int }
+
+// mostOfFleet is the largest number of servers that a file may say.
+const mostOfFleet = 100_000
+
+func (r *clusterReader) span(path string, n *yaml.Node) (s span) {
+	r.pairs(n, path, func(key, value *yaml.Node) {
+		at := dotted(path, key.Value)
+		number, err := strconv.Atoi(r.text(at, value))
+		if err != nil || number < 0 || number > mostOfFleet {
+			r.fail(value.Line, "%s: %q is not allowed, it must be a whole number, 0 to %d", at, clipText(value.Value), mostOfFleet)
+		}
+		switch key.Value {
+		case "least":
+			s.least = number
+		case "most":
+			s.most = number
+		default:
+			r.fail(key.Line, "%s: there is no such key%s", at, nearest(key.Value, []string{"least", "most"}))
+		}
+	})
+	if s.most != 0 && s.most < s.least {
+		r.fail(n.Line, "%s: the most, %d, is less than the least, %d", path, s.most, s.least)
+	}
+	return s
 }
 
 func (r *clusterReader) allocator(e *clusterEntry, path string, n *yaml.Node) {
@@ -245,7 +284,7 @@ func (c claims) Claim(ctx context.Context, token string) (throng.ServerClaim, er
 
 // clusterHosts makes what game servers run on of a file of clusters.
 func clusterHosts(file string, g *ground, doors func() []string) (hosts, error) {
-	all, err := readClusters(file)
+	all, fleets, err := readClusters(file)
 	if err != nil {
 		return hosts{}, err
 	}
@@ -259,6 +298,9 @@ func clusterHosts(file string, g *ground, doors func() []string) (hosts, error) 
 		backend: backend,
 		claims:  claims{backend, g.region.ID, g.secrets, doors},
 		atOnce:  clusterAllocations,
+		sites:   backend,
+		fleets:  fleets,
+		servers: serversOf(all),
 		run:     backend.Run,
 	}, nil
 }

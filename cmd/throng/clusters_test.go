@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/throng-gg/throng/agones/autoscale"
 )
 
 const kubeconfigText = `apiVersion: v1
@@ -37,9 +39,9 @@ clusters:
     fleet: warm
     weight: 3
     allocator: {url: "https://allocator:443"}
-  - {name: c, kubeconfig: kube, context: two, namespace: other, fleet: warm, weight: 0}
+  - {name: c, kubeconfig: kube, context: two, namespace: other, fleet: warm, weight: 0, ready: {least: 2, most: 50}, servers: {most: 400}}
 `)
-	all, err := readClusters(name)
+	all, fleets, err := readClusters(name)
 	if err != nil || len(all) != 3 {
 		t.Fatalf("got %d clusters, %v", len(all), err)
 	}
@@ -52,6 +54,10 @@ clusters:
 	}
 	if c.Namespace != "other" || c.Weight != 0 {
 		t.Errorf("c: got %+v", c)
+	}
+	want := autoscale.Fleet{Cluster: "c", Namespace: "other", Name: "warm", ReadyLeast: 2, ReadyMost: 50, Most: 400}
+	if fleets[2] != want {
+		t.Errorf("c: got %+v, want %+v", fleets[2], want)
 	}
 }
 
@@ -68,8 +74,10 @@ func TestClusterFaults(t *testing.T) {
   - {name: e, kubeconfig: kube, fleet: warm}
   - {name: e, kubeconfig: kube, fleet: warm}
   - {name: f, kubeconfig: kube, fleet: warm, weight: 5000}
+  - {name: g, kubeconfig: kube, fleet: warm, ready: {least: few, mots: 3}}
+  - {name: g, kubeconfig: kube, fleet: warm, servers: {least: 9, most: 3}}
 `)
-	_, err := readClusters(name)
+	_, _, err := readClusters(name)
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -87,6 +95,9 @@ func TestClusterFaults(t *testing.T) {
 		`clusters.yaml:9: clusters[7].allocator: ca: none.pem has no certificate`,
 		`clusters.yaml:11: clusters[9].name: "e" is of another cluster, too`,
 		`clusters.yaml:12: clusters[10].weight: 5000 of cluster f is not allowed, 0 to 1000 are`,
+		`clusters.yaml:13: clusters[11].ready.least: "few" is not allowed, it must be a whole number, 0 to 100000`,
+		`clusters.yaml:13: clusters[11].ready.mots: `,
+		`clusters.yaml:14: clusters[12].servers: the most, 3, is less than the least, 9`,
 	}
 	if len(lines) != len(want) {
 		t.Errorf("got %d faults, want %d", len(lines), len(want))
@@ -103,11 +114,11 @@ func TestClusterFaults(t *testing.T) {
 		"clusters: [a]":   "clusters[0] must be keys with values",
 		"clusters: [{\t}": "yaml: ",
 	} {
-		if _, err := readClusters(clustersFor(t, text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := readClusters(clustersFor(t, text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
-	if _, err := readClusters("nowhere.yaml"); err == nil || !strings.HasPrefix(err.Error(), "--clusters: ") {
+	if _, _, err := readClusters("nowhere.yaml"); err == nil || !strings.HasPrefix(err.Error(), "--clusters: ") {
 		t.Errorf("no file: got %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones/autoscale"
@@ -109,11 +110,10 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	if err != nil {
 		return err
 	}
-	scaler, err := newAutoscaler(e, autoscalerConfig{flags: c.autoscalerFlags, Config: autoscale.Config{
-		Clusters: noClusters{},
-		Demand:   plane.fleet,
-		Logger:   g.logger.With("part", "autoscale"),
-		Metrics:  g.metrics,
+	scaler, err := newAutoscaler(e, autoscalerConfig{flags: c.autoscalerFlags, hosts: h, Config: autoscale.Config{
+		Demand:  plane.fleet,
+		Logger:  g.logger.With("part", "autoscale"),
+		Metrics: g.metrics,
 	}})
 	if err != nil {
 		return err
@@ -144,6 +144,9 @@ type hosts struct {
 	nodes   api.NodeHandler                 // nil: no nodes
 	claims  api.Claims                      // nil: no clusters
 	atOnce  int                             // most allocations under way; 0: the fleet's default
+	sites   autoscale.Clusters              // where servers run; nil: on nodes
+	fleets  []autoscale.Fleet               // of the clusters
+	servers map[string]*rest.Config         // their API servers, by name of the cluster
 	run     func(ctx context.Context) error // nil: somebody else runs it
 }
 
