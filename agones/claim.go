@@ -237,6 +237,12 @@ func (b *Backend) find(ctx context.Context, c *cluster, id throng.ServerID, caus
 		return err
 	}
 	unknown := throng.Errorf(throng.Unavailable, "it may have been allocated in cluster %s: %w", c.cfg.Name, cause)
+	b.mu.Lock()
+	away := c.away(time.Now())
+	b.mu.Unlock()
+	if away { // it would only take longer
+		return unknown
+	}
 	listing, cancel := context.WithTimeout(ctx, getTime)
 	defer cancel()
 	var found kind.List[kind.GameServer]

@@ -317,6 +317,8 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.delete(w, r, name)
 	case r.URL.Path == "/.well-known/openid-configuration":
 		reply(w, http.StatusOK, map[string]string{"issuer": testIssuer})
+	case r.URL.Path == "/openid/v1/jwks" && r.Header.Get("Accept") != "application/jwk-set+json":
+		refuse(w, http.StatusNotAcceptable, "NotAcceptable", "Available representations: application/jwk-set+json")
 	case r.URL.Path == "/openid/v1/jwks":
 		f.mu.Lock()
 		defer f.mu.Unlock()

@@ -100,7 +100,8 @@ func (k *keyring) get(ctx context.Context) (issuer string, keys map[string]crypt
 		return "", nil, err
 	}
 	var text json.RawMessage
-	if err := k.server.call(ctx, request{verb: "get", method: http.MethodGet, path: "/openid/v1/jwks"}, &text); err != nil {
+	err = k.server.call(ctx, request{verb: "get", method: http.MethodGet, path: "/openid/v1/jwks", accept: "application/jwk-set+json"}, &text)
+	if err != nil {
 		return "", nil, err
 	}
 	set, err := jwk.Parse(text)

@@ -2,6 +2,7 @@ package agones
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -78,7 +79,8 @@ type request struct {
 	method string
 	path   string
 	query  url.Values
-	body   any // JSON; nil: none
+	body   any    // JSON; nil: none
+	accept string // media type of the answer; "application/json"
 }
 
 // unsent is an error of a call that has certainly not reached the other side.
@@ -106,7 +108,7 @@ func (s *server) do(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the call: %w", err)
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
