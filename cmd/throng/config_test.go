@@ -232,6 +232,24 @@ Relative paths are of the folder that the program is started in.
 A key that is not known, or that is there twice, is refused, as is a value that is not allowed: by file and line, key,
 value and what is allowed. The variable of ` + "`control.log-level` is `THRONG_CONTROL_LOG_LEVEL`" + `, and so on.
 
+Where game servers run on Kubernetes, ` + "`control.clusters`" + ` names another file, whose paths are of its own folder:
+
+    clusters:
+      - name: eu-1               # unique in the region
+        kubeconfig: eu-1.kube    # without it the control plane is a pod of this cluster
+        context: admin           # of the kubeconfig; its current one
+        namespace: games         # the context's
+        fleet: warm              # that new servers are taken from
+        weight: 3                # its share beside the others', 1; 0: no new servers
+      - name: eu-2
+        kubeconfig: eu-2.kube
+        fleet: warm
+        allocator:               # Agones' allocator service; without it the API server allocates
+          url: https://allocator.example
+          cert: client.pem       # mTLS: certificate and key of a client
+          key: client.key
+          ca: allocator-ca.pem   # who signs the service's certificate
+
 Game servers are told what they need by who starts them; creators' and testers' commands take ` + "`--addr`" + ` or THRONG_ADDR
 (one URL of a door, or several with commas between them) and ` + "`--token`" + ` or THRONG_TOKEN.
 `
