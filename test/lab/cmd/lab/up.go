@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -76,6 +79,10 @@ func (u *upCmd) start(e *env) (keeper *exec.Cmd, log string, err error) {
 	}
 	for _, tar := range u.Image {
 		args = append(args, "--image", tar)
+	}
+	// It keeps nothing of who called this, such as a lock that is an open file.
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, "", fmt.Errorf("start the lab: %w", err)
 	}
 	keeper = exec.Command(self, args...) //nolint:gosec,noctx // it outlives this command; down ends it
 	keeper.Stdout, keeper.Stderr = out, out
