@@ -20,6 +20,8 @@ type games struct {
 	game map[string]*game
 	// shy games never say that they are ready.
 	shy atomic.Bool
+	// loading holds up games that begin; nil holds up none.
+	loading atomic.Pointer[chan struct{}]
 }
 
 type game struct {
@@ -35,6 +37,13 @@ func (gs *games) play(ctx context.Context, p control.Player) error {
 	gs.mu.Lock()
 	gs.game[p.GameServer.Name] = g
 	gs.mu.Unlock()
+	if loading := gs.loading.Load(); loading != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-*loading:
+		}
+	}
 	if !gs.shy.Load() {
 		if err := post(ctx, p.SDK+"/ready"); err != nil {
 			return err

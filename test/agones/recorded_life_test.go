@@ -317,7 +317,9 @@ type note struct {
 	} `json:"involvedObject"`
 }
 
-func (n note) String() string { return n.Source.Component + " " + n.Type + " " + n.Reason + ": " + n.Message }
+func (n note) String() string {
+	return n.Source.Component + " " + n.Type + " " + n.Reason + ": " + n.Message
+}
 
 // notes are the events of an object, and how often each came.
 func (f *fixture) notes(kind, name string) map[string]int {

@@ -177,16 +177,11 @@ func roll(replicas int32, s object.Strategy, newest generation, old []generation
 	surge, unavailable := fences(replicas, s.RollingUpdate)
 	size := max(0, min(replicas-kept, max(replicas+surge-oldUp, newest.replicas)))
 	missing := max(0, size-newest.ready-newest.allocated)
-	if missing == 0 && newest.replicas == size {
-		// All that may be new is there: what remains belongs to the old sets.
-		rest := max(0, replicas-newest.ready-newest.allocated-kept)
-		for i, g := range old {
-			next[i] = min(g.replicas, rest)
-			rest -= next[i]
-		}
-		return size, next
-	}
 	down := max(0, size+oldWanted-(replicas-unavailable)-missing)
+	if down > 0 && missing == 0 && newest.replicas == size {
+		// All that may be new is there: what nobody needs any more goes at once.
+		down = max(0, oldWanted-max(0, replicas-newest.ready-newest.allocated-kept))
+	}
 	for i, g := range old {
 		less := min(down, g.replicas)
 		next[i] = g.replicas - less
