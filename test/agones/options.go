@@ -61,6 +61,8 @@ type Options struct {
 	ExitLag time.Duration
 	// Lag is how long a Fleet takes to see a change below it. Default 200 ms.
 	Lag time.Duration
+	// WebhookTimeout is how long an autoscaler waits for its webhook. Default 15 s.
+	WebhookTimeout time.Duration
 	// Quiet writes no Kubernetes events.
 	Quiet bool
 	// Log takes what goes wrong. Default nothing.
@@ -86,6 +88,7 @@ func (o Options) withDefaults() Options {
 	set(&o.SDKDelay, 500*time.Millisecond)
 	set(&o.ExitLag, 3500*time.Millisecond)
 	set(&o.Lag, 200*time.Millisecond)
+	set(&o.WebhookTimeout, control.WebhookTimeout)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -141,6 +141,7 @@ func (s *Standin) newController() (*control.Controller, error) {
 		SDKImage: s.opts.SDKImage, SDKArgs: []string{"sidecar"},
 		Lag: s.opts.Lag, Ready: s.opts.Ready, Straight: s.opts.Straight,
 		Play: s.opts.Play, Plays: s.plays, Sidecar: s.sidecar, ExitLag: s.opts.ExitLag,
+		WebhookTimeout: s.opts.WebhookTimeout,
 	}, s.servers)
 }
 

@@ -24,8 +24,10 @@ import (
 )
 
 const (
-	webhookTimeout = 15 * time.Second
-	maxAnswer      = 1 << 20
+	maxAnswer = 1 << 20
+
+	// WebhookTimeout is how long a webhook is waited for, as recorded.
+	WebhookTimeout = 15 * time.Second
 )
 
 // buffer keeps a number, or a share, of servers Ready.
@@ -136,7 +138,7 @@ func (c *Controller) webhookClient(w object.Webhook) (*http.Client, error) {
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{Transport: t, Timeout: webhookTimeout}, nil
+	return &http.Client{Transport: t, Timeout: c.cfg.WebhookTimeout}, nil
 }
 
 // dial connects to a Service by what the API server knows of it, so that this

@@ -68,6 +68,8 @@ type Config struct {
 	Play func(ctx context.Context, p Player) error
 	// Sidecar serves the SDK of one GameServer until ctx ends and returns its base URL.
 	Sidecar func(ctx context.Context, namespace, name string) (string, error)
+	// WebhookTimeout is how long an autoscaler waits for its webhook.
+	WebhookTimeout time.Duration
 	// ExitLag is from the end of a process to the change of state.
 	ExitLag time.Duration
 }
