@@ -111,22 +111,34 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	t.Run("a dead server is handed out", func(t *testing.T) {
-		f.Inject(allocation.Fault{})
 		var l object.GameServerList
-		f.get(gsPath, &l)
+		f.get(gsPath+"?labelSelector=agones.dev/fleet%3Drf", &l)
+		dead := map[string]bool{}
 		for _, gs := range l.Items {
 			if gs.Status.State == object.Ready {
+				dead[gs.Name] = true
 				if err := f.Exit("default", gs.Name, 137); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		if st := f.allocate(`{}`); st.State != allocation.Allocated {
+		st := f.allocate(`{"selectors":[{"matchLabels":{"agones.dev/fleet":"rf"}}]}`)
+		if st.State != allocation.Allocated || !dead[st.GameServerName] {
 			t.Errorf("got %+v: the dead are allocatable until somebody notices", st)
 		}
-		f.eventually("the Fleet replaced them", time.Minute, func(ctx context.Context) (bool, any) {
-			fleet, err := f.Fleets.Get(ctx, "default", "rf")
-			return err == nil && fleet.Status.Replicas == 10 && fleet.Status.ReadyReplicas+fleet.Status.AllocatedReplicas == 10, fleet.Status
+		f.eventually("the dead are replaced", time.Minute, func(context.Context) (bool, any) {
+			var l object.GameServerList
+			f.get(gsPath+"?labelSelector=agones.dev/fleet%3Drf", &l)
+			up := 0
+			for _, gs := range l.Items {
+				if dead[gs.Name] {
+					return false, gs.Name
+				}
+				if gs.Status.State == object.Ready || gs.Status.State == object.Allocated {
+					up++
+				}
+			}
+			return up == 10, up
 		})
 	})
 }

@@ -66,37 +66,42 @@ func TestRecordedDeaths(t *testing.T) {
 	h := f.watch()
 	for _, d := range []struct {
 		file string
-		do   func(name string, g *game) error
+		do   func(name string) error
 	}{
-		{"01-exit-1.json", func(_ string, g *game) error { g.exit <- 1; return nil }},
-		{"02-exit-0.json", func(_ string, g *game) error { g.exit <- 0; return nil }},
-		{"03-kill-9.json", func(name string, _ *game) error { return f.Exit("default", name, 137) }},
-		{"05-health-stops.json", func(_ string, g *game) error { g.mute.Store(true); return nil }},
-		{"07-gs-deleted.json", func(name string, _ *game) error {
-			gs, err := f.GameServers.Get(t.Context(), "default", name)
-			if err != nil {
-				return err
-			}
-			return f.GameServers.Delete(t.Context(), gs)
-		}},
-		{"08-sdk-shutdown.json", func(_ string, g *game) error { return post(t.Context(), g.sdk+"/shutdown") }},
+		{"01-exit-1.json", func(name string) error { games.of(t, name).exit <- 1; return nil }},
+		{"02-exit-0.json", func(name string) error { games.of(t, name).exit <- 0; return nil }},
+		{"03-kill-9.json", func(name string) error { return f.Exit("default", name, 137) }},
+		{"05-health-stops.json", func(name string) error { games.of(t, name).mute.Store(true); return nil }},
+		{"07-gs-deleted.json", f.deleteServer},
+		{"08-sdk-shutdown.json", func(name string) error { return post(t.Context(), games.of(t, name).sdk+"/shutdown") }},
 	} {
-		t.Run(d.file, func(t *testing.T) { f.die(t, h, games, d.file, d.do) })
+		t.Run(d.file, func(t *testing.T) { f.die(t, h, d.file, d.do) })
 	}
 }
 
-func (f *fixture) die(t *testing.T, h *history, games *games, file string, do func(string, *game) error) {
+func (f *fixture) deleteServer(name string) error {
+	gs, err := f.GameServers.Get(f.t.Context(), "default", name)
+	if err != nil {
+		return err
+	}
+	return f.GameServers.Delete(f.t.Context(), gs)
+}
+
+// die ends an Allocated server of Fleet df and compares what becomes of it.
+func (f *fixture) die(t *testing.T, h *history, file string, do func(name string) error) {
 	t.Helper()
 	var want death
 	readJSON(t, "death/"+file, &want)
-	f.counted("df", func(st *object.FleetStatus) bool { return st.ReadyReplicas+st.AllocatedReplicas == 8 })
+	f.counted("df", func(st *object.FleetStatus) bool {
+		return st.ReadyReplicas > 0 && st.ReadyReplicas+st.AllocatedReplicas == st.Replicas
+	})
 	name := f.allocate(`{"selectors":[{"matchLabels":{"agones.dev/fleet":"df"}}]}`).GameServerName
 	f.eventually("the watch saw it Allocated", 5*time.Second, func(context.Context) (bool, any) {
 		all := states(h.of(name))
 		return slices.Contains(all, "Allocated"), all
 	})
 	before, others, begin := len(h.of(name)), h.names(), time.Now()
-	if err := do(name, games.of(t, name)); err != nil {
+	if err := do(name); err != nil {
 		t.Fatal(err)
 	}
 	f.eventually(name+" is gone", 40*time.Second, func(context.Context) (bool, any) {

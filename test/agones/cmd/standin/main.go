@@ -1,8 +1,9 @@
 // Command standin runs the stand-in for Agones: all of it on a cluster, or the
-// sidecar of one game server.
+// sidecar of one game server, or a game server for tests.
 //
 //	standin run [--kubeconfig FILE] [--host IP] [--real-pods --image IMAGE] ...
 //	standin sidecar --http-port 9358
+//	standin game
 //
 // In a Pod, run needs the rights of cluster-admin and --host=$(POD_IP).
 package main
@@ -36,7 +37,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the root of all
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	if code := exitCode(0); errors.As(err, &code) {
+		os.Exit(int(code)) //nolint:gocritic // nothing is left to stop
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "standin:", err)
 		os.Exit(1) //nolint:gocritic // nothing is left to stop
 	}
@@ -49,9 +54,11 @@ func run(ctx context.Context, args []string) error {
 			return all(ctx, args[1:])
 		case "sidecar":
 			return side(ctx, args[1:])
+		case "game":
+			return playGame(ctx)
 		}
 	}
-	return errors.New("say run or sidecar")
+	return errors.New("say run, sidecar or game")
 }
 
 // connect reads a kubeconfig, or what a Pod has if there is none.
