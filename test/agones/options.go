@@ -46,7 +46,8 @@ type Options struct {
 	Nodes []control.Node
 	// Pods says which Pods game servers get. Default none.
 	Pods control.PodMode
-	// SDKImage is the image of the sidecar in real Pods: one with cmd/standin.
+	// SDKImage is the image of the sidecar in Pods: for real ones, one with
+	// cmd/standin. Default one that there isn't.
 	SDKImage string
 	// Ready is how long a fake server takes from Scheduled to RequestReady;
 	// negative: for ever. Default at once.
@@ -85,6 +86,7 @@ func (o Options) withDefaults() Options {
 			o.Nodes = append(o.Nodes, control.Node{Name: fmt.Sprintf("fake-%d", i+1), Address: "127.0.0.1"})
 		}
 	}
+	set(&o.SDKImage, "none.test/sidecar:1")
 	set(&o.SDKDelay, 500*time.Millisecond)
 	set(&o.ExitLag, 3500*time.Millisecond)
 	set(&o.Lag, 200*time.Millisecond)
