@@ -33,14 +33,14 @@ import (
 type ground struct {
 	*standin.Standin
 	*object.Clients
-	t       *testing.T
+	t       testing.TB
 	cluster *lab.Cluster
 	kube    *kubernetes.Clientset
 	next    int
 }
 
 // stand starts one, with a few namespaces.
-func stand(t *testing.T, o standin.Options) *ground {
+func stand(t testing.TB, o standin.Options) *ground {
 	t.Helper()
 	c := lab.Start(t, lab.Options{})
 	for n := range 10 {
@@ -66,7 +66,7 @@ func stand(t *testing.T, o standin.Options) *ground {
 }
 
 // fleet makes a Fleet in a namespace of its own, and waits until it is Ready.
-func (g *ground) fleet(t *testing.T, replicas int32) (namespace string) {
+func (g *ground) fleet(t testing.TB, replicas int32) (namespace string) {
 	t.Helper()
 	namespace = fmt.Sprintf("games-%d", g.next)
 	g.next++
@@ -84,7 +84,7 @@ func (g *ground) fleet(t *testing.T, replicas int32) (namespace string) {
 }
 
 // servers returns the GameServers in a namespace.
-func (g *ground) servers(t *testing.T, namespace string) []kind.GameServer {
+func (g *ground) servers(t testing.TB, namespace string) []kind.GameServer {
 	t.Helper()
 	text, err := g.kube.RESTClient().Get().AbsPath("/apis/agones.dev/v1/namespaces/" + namespace + "/gameservers").DoRaw(t.Context())
 	var all kind.List[kind.GameServer]
@@ -97,7 +97,7 @@ func (g *ground) servers(t *testing.T, namespace string) []kind.GameServer {
 	return all.Items
 }
 
-func (g *ground) ready(t *testing.T, namespace string, least int) {
+func (g *ground) ready(t testing.TB, namespace string, least int) {
 	t.Helper()
 	within(t, time.Minute, fmt.Sprintf("%d servers are ready in %s", least, namespace), func() bool {
 		n := 0
@@ -245,7 +245,7 @@ func (c *recorder) ordered(id throng.ServerID) int {
 }
 
 // run runs a backend until the test ends.
-func run(t *testing.T, clusters ...agones.ClusterConfig) *agones.Backend {
+func run(t testing.TB, clusters ...agones.ClusterConfig) *agones.Backend {
 	t.Helper()
 	b, err := agones.New(agones.Config{Region: "test", Clusters: clusters, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -262,7 +262,7 @@ func run(t *testing.T, clusters ...agones.ClusterConfig) *agones.Backend {
 	return b
 }
 
-func within(t *testing.T, most time.Duration, what string, so func() bool) {
+func within(t testing.TB, most time.Duration, what string, so func() bool) {
 	t.Helper()
 	for begun := time.Now(); !so(); time.Sleep(20 * time.Millisecond) {
 		if time.Since(begun) > most {
