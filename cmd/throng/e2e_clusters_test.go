@@ -46,6 +46,7 @@ type cloud struct {
 	kube    *kubernetes.Clientset
 	host    *load.Host
 	doors   func() string
+	paper   bool // there are pods
 	http    *http.Client
 	ctx     context.Context //nolint:containedctx // of the game servers
 	work    sync.WaitGroup
@@ -58,21 +59,34 @@ type cloud struct {
 	twins []string                     // guarded by mu; servers that claimed an ID that another one has
 
 	denied atomic.Int64
+
+	// enroll makes a game server's credential, where there are no pods that could
+	// claim one, once open is closed.
+	enroll func(throng.ServerID) (string, error)
+	open   chan struct{}
 }
 
 // startCloud makes a cluster with a Fleet of so many servers.
 func startCloud(t *testing.T, replicas int32, o standin.Options, doors func() string) *cloud {
 	t.Helper()
+	return startCloudWith(t, replicas, o, doors, true)
+}
+
+func startCloudWith(t *testing.T, replicas int32, o standin.Options, doors func() string, pods bool) *cloud {
+	t.Helper()
 	lc := lab.Start(t, lab.Options{})
-	o.Quiet, o.Pods, o.SDKImage = true, paper.PaperPods, "none.test/sidecar"
+	o.Quiet = true
+	if pods {
+		o.Pods, o.SDKImage = paper.PaperPods, "none.test/sidecar"
+	}
 	s, err := standin.Start(t.Context(), lc.Config(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	c := &cloud{
-		Standin: s, t: t, cluster: lc, doors: doors, http: client.NewHTTP(nil),
-		pods: map[string]throng.ServerID{}, names: map[throng.ServerID]string{}, stops: map[string]func(){}, seen: map[throng.ServerID][]string{},
+		Standin: s, t: t, cluster: lc, doors: doors, paper: pods, http: client.NewHTTP(nil),
+		pods: map[string]throng.ServerID{}, names: map[throng.ServerID]string{}, stops: map[string]func(){}, seen: map[throng.ServerID][]string{}, open: make(chan struct{}),
 	}
 	if c.Clients, err = object.NewClients(lc.Config()); err != nil {
 		t.Fatal(err)
@@ -136,7 +150,13 @@ func (c *cloud) changed(o any) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	c.stops[g.Name] = cancel
 	name := g.Name
-	c.work.Go(func() { c.claim(ctx, name) })
+	c.work.Go(func() {
+		if !c.paper {
+			c.enrolled(ctx, name, id)
+			return
+		}
+		c.claim(ctx, name)
+	})
 }
 
 // deleted ends the game server, as the kubelet does.
@@ -196,6 +216,21 @@ func (c *cloud) claim(ctx context.Context, pod string) {
 		}
 		napE2E(ctx, max(throng.RetryAfterOf(err), 200*time.Millisecond))
 	}
+}
+
+// enrolled starts a game server that was told who it is by the test.
+func (c *cloud) enrolled(ctx context.Context, pod string, id throng.ServerID) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-c.open:
+	}
+	token, err := c.enroll(id)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	c.start(pod, throng.ServerClaim{Server: id, Token: token, Doors: []string{c.doors()}})
 }
 
 func (c *cloud) start(pod string, claim throng.ServerClaim) {

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/auth"
+	"github.com/throng-gg/throng/disk"
+	standin "github.com/throng-gg/throng/test/agones"
+	"github.com/throng-gg/throng/test/lab"
+)
+
+// TestClusterCut stops the API server of one cluster of two for longer than a
+// lease, as a cut does: its sessions go on, openings go on in the other cluster,
+// and what is left over in it is deleted when it is back.
+func TestClusterCut(t *testing.T) {
+	lab.Require(t)
+	var doors atomic.Pointer[string]
+	at := func() string { return *doors.Load() }
+	o := standin.Options{BatchWait: 100 * time.Millisecond, Lag: 50 * time.Millisecond, ExitLag: 200 * time.Millisecond}
+	a, b := startCloud(t, 20, o, at), startCloud(t, 40, o, at)
+	r, planes := startPlanes(t, 1, clustersFile(t, a, b), "--warm", "6", "--warm-most", "6", "--max", "60")
+	doors.Store(&r.url)
+	eventually(t, 60*time.Second, "the control plane is ready", planes[0].ready)
+	var before []throng.SessionID
+	for i := range 8 {
+		s, err := r.openFor(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = append(before, s)
+	}
+	inA, inB := a.hosting(before), b.hosting(before)
+	if inA == 0 || inB == 0 || inA+inB != len(before) {
+		t.Fatalf("got %d sessions in a, %d in b", inA, inB)
+	}
+
+	a.cluster.APIServer.Pause()
+	resumed := false
+	defer func() {
+		if !resumed {
+			a.cluster.APIServer.Resume()
+		}
+	}()
+	cut := time.Now()
+	var slowest time.Duration
+	for i := 100; time.Since(cut) < throng.LeaseTime+5*time.Second; i++ {
+		asked := time.Now()
+		s, err := r.openFor(i)
+		if err != nil {
+			t.Errorf("an opening after %v: %v", time.Since(cut), err)
+			continue
+		}
+		slowest = max(slowest, time.Since(asked))
+		napE2E(t.Context(), 200*time.Millisecond)
+		if err := r.as("operator", api.RoleOperator).End(t.Context(), s, "enough"); err != nil {
+			t.Errorf("end %s: %v", s, err)
+		}
+	}
+	t.Logf("the slowest opening took %v", slowest.Round(time.Millisecond))
+	if slowest > 20*time.Second {
+		t.Errorf("an opening took %v, a call's deadline is 20 s", slowest)
+	}
+	for _, s := range before {
+		if why, ended := r.ended(string(s)); ended {
+			t.Errorf("session %s of before the cut ended: %s", s, why)
+		}
+	}
+	a.cluster.APIServer.Resume()
+	resumed = true
+	for _, s := range before {
+		if err := r.as("operator", api.RoleOperator).End(t.Context(), s, "enough"); err != nil {
+			t.Errorf("end %s: %v", s, err)
+		}
+	}
+	a.noneLeft(r)
+	b.noneLeft(r)
+	if s, err := r.openFor(500); err != nil {
+		t.Errorf("after all: %s, %v", s, err)
+	}
+}
+
+// openFor opens a session of a player's own.
+func (r *region) openFor(i int) (throng.SessionID, error) {
+	p := throng.PlayerID(fmt.Sprintf("solo-%d", i))
+	a, err := r.as(p, api.RolePlayer).Matchmake(r.t.Context(), throng.Ticket{
+		Key: throng.TicketKey{Caller: p, Ticket: throng.TicketID("tkt-" + p)}, Place: "arena", Party: []throng.PlayerID{p}, Mode: throng.ModeNew,
+	})
+	return a.Session, err
+}
+
+// hosting is how many of the sessions this cluster's servers host.
+func (c *cloud) hosting(sessions []throng.SessionID) (n int) {
+	for _, s := range sessions {
+		if c.host.Server(s) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// TestIdleControlPlane measures a control plane with 2,000 idle servers: memory,
+// processor time, and what it asks the API server for.
+func TestIdleControlPlane(t *testing.T) {
+	lab.Require(t)
+	most := 200
+	if soakTimes(t) > 0 {
+		most = 2000
+	}
+	var doors atomic.Pointer[string]
+	c := startCloudWith(t, int32(most+50), standin.Options{Straight: true, BatchWait: 50 * time.Millisecond, Ports: [2]int32{7000, 9999}},
+		func() string { return *doors.Load() }, false)
+	r, planes := startPlanes(t, 1, clustersFile(t, c), "--warm", strconv.Itoa(most), "--max", strconv.Itoa(most+20))
+	ring, err := auth.NewRing(auth.RingConfig{Secrets: disk.Ring{Dir: r.data}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.enroll = ring.EnrollToken
+	doors.Store(&r.url)
+	close(c.open)
+	took := eventually(t, 3*time.Minute, "all are connected", planes[0].ready)
+	t.Logf("%d servers were connected after %v", most, took.Round(time.Second))
+	before := agonesRequests(t, r)
+	pid := planes[0].prog.cmd.Process.Pid
+	used, begun := processorTime(pid), time.Now()
+	napE2E(t.Context(), 15*time.Second)
+	share := (processorTime(pid) - used).Seconds() / time.Since(begun).Seconds()
+	memory := residentMiB(t, planes[0])
+	after := agonesRequests(t, r)
+	t.Logf("%d idle servers: %.1f %% of a core, %d MiB; requests in 15 s: %v, all so far: %v", most, 100*share, memory, difference(after, before), after)
+	if after["list"] != before["list"] {
+		t.Errorf("got %v listings in quiet times", after["list"]-before["list"])
+	}
+	if share > 0.05*1.5 || memory > 100 {
+		t.Errorf("%.1f %% of a core and %d MiB, want under 5 %% and 100 MiB", 100*share, memory)
+	}
+}
+
+func difference(after, before map[string]float64) map[string]float64 {
+	out := map[string]float64{}
+	for verb, n := range after {
+		if n != before[verb] {
+			out[verb] = n - before[verb]
+		}
+	}
+	return out
+}
+
+// agonesRequests reads what the control plane asked the API server for.
+func agonesRequests(t *testing.T, r *region) map[string]float64 {
+	t.Helper()
+	all := map[string]float64{}
+	resp, err := http.Get(r.url + "/metrics") //nolint:noctx // bounded by the test binary's own timeout
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		labels, isIt := strings.CutPrefix(lines.Text(), "throng_agones_requests_total{")
+		if !isIt {
+			continue
+		}
+		_, verb, _ := strings.Cut(labels, `verb="`)
+		verb, rest, _ := strings.Cut(verb, `"} `)
+		n, err := strconv.ParseFloat(rest, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[verb] += n
+	}
+	return all
+}
+
+func residentMiB(t *testing.T, p *plane) int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.prog.cmd.Process.Pid), "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib >> 10
+}
