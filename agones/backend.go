@@ -159,7 +159,7 @@ func (b *Backend) cluster(name string) *cluster {
 // waits up to 5 s for the first look. Unavailable: a cluster was not seen yet, or
 // not for longer than Config.Stale.
 func (b *Backend) List(ctx context.Context) ([]throng.ServerID, error) {
-	b.awaitSync(ctx, func(c *cluster) bool { return c.synced }, true)
+	b.awaitSync(ctx, func(c *cluster) bool { return c.synced }, len(b.clusters))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -175,9 +175,8 @@ func (b *Backend) List(ctx context.Context) ([]throng.ServerID, error) {
 	return b.table.list(), nil
 }
 
-// awaitSync waits until all clusters, or one of them, are as they should be, at
-// most syncTime.
-func (b *Backend) awaitSync(ctx context.Context, good func(*cluster) bool, all bool) {
+// awaitSync waits until so many clusters are as they should be, at most syncTime.
+func (b *Backend) awaitSync(ctx context.Context, good func(*cluster) bool, enough int) {
 	timer := time.NewTimer(syncTime)
 	defer timer.Stop()
 	for {
@@ -190,7 +189,7 @@ func (b *Backend) awaitSync(ctx context.Context, good func(*cluster) bool, all b
 		}
 		changed := b.changed
 		b.mu.Unlock()
-		if n == len(b.clusters) || !all && n > 0 {
+		if n >= enough {
 			return
 		}
 		select {

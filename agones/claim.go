@@ -33,7 +33,7 @@ func (b *Backend) Allocate(ctx context.Context, id throng.ServerID) error {
 	if err := b.check(id); err != nil {
 		return err
 	}
-	b.awaitSync(ctx, func(c *cluster) bool { return !c.away(time.Now()) }, false)
+	b.awaitSync(ctx, func(c *cluster) bool { return !c.away(time.Now()) }, 1)
 	b.mu.Lock()
 	if why, over := b.table.over.get(id); over {
 		b.mu.Unlock()

@@ -1,6 +1,7 @@
 package agones
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/big"
@@ -268,15 +270,20 @@ func kidOf(key *rsa.PrivateKey) string { return key.N.Text(36)[:20] }
 // ServeHTTP serves the API.
 func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	verb := strings.ToLower(r.Method)
-	rest := strings.TrimPrefix(r.URL.Path, "/apis/agones.dev/v1/namespaces/"+testNamespace+"/")
+	what := strings.TrimPrefix(r.URL.Path, "/apis/agones.dev/v1/namespaces/"+testNamespace+"/")
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/gameserverallocations"):
 		verb = "allocate"
 	case r.URL.Query().Get("watch") != "":
 		verb = "watch"
-	case rest == "gameservers" || rest == "fleets":
+	case what == "gameservers" || what == "fleets":
 		verb = "list"
 	}
+	body, err := io.ReadAll(r.Body) // what was sent has arrived, whatever its sender does then
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	f.mu.Lock()
 	f.requests[verb]++
 	fault := f.fault
@@ -284,19 +291,19 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil && fault(w, r, verb) {
 		return
 	}
-	name := strings.TrimPrefix(rest, "gameservers/")
+	name := strings.TrimPrefix(what, "gameservers/")
 	switch {
 	case verb == "allocate":
 		f.allocate(w, r)
-	case rest == "gameservers" && verb == "list":
+	case what == "gameservers" && verb == "list":
 		f.list(w, r)
-	case rest == "gameservers" && verb == "watch":
+	case what == "gameservers" && verb == "watch":
 		f.watch(w, r)
-	case rest == "fleets" && verb == "list":
+	case what == "fleets" && verb == "list":
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		reply(w, http.StatusOK, kind.List[kind.Fleet]{Metadata: kind.ListMeta{ResourceVersion: "7"}, Items: []kind.Fleet{*f.fleet}})
-	case rest == "fleets":
+	case what == "fleets":
 		f.mu.Lock()
 		cut := f.cut
 		f.mu.Unlock()
@@ -305,7 +312,7 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		case <-cut:
 		}
-	case r.Method == http.MethodGet && name != rest:
+	case r.Method == http.MethodGet && name != what:
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if g := f.servers[name]; g != nil {
@@ -313,7 +320,7 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		refuse(w, http.StatusNotFound, "NotFound", "no such game server")
-	case r.Method == http.MethodDelete && name != rest:
+	case r.Method == http.MethodDelete && name != what:
 		f.delete(w, r, name)
 	case r.URL.Path == "/.well-known/openid-configuration":
 		reply(w, http.StatusOK, map[string]string{"issuer": testIssuer})
@@ -521,8 +528,13 @@ func serverID(n byte) throng.ServerID { return throng.MakeServerID("test", thron
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for begun := time.Now(); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(begun) > 15*time.Second {
+	late := time.After(15 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-late:
 			t.Fatalf("%s: not so within 15 s", what)
 		}
 	}

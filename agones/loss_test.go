@@ -74,7 +74,6 @@ func TestLostReplyBehindTheWatch(t *testing.T) {
 	f.mu.Lock()
 	f.after = func(http.ResponseWriter, string) bool {
 		go f.snap()
-		time.Sleep(10 * time.Millisecond) // not needed, it makes the watch end first most times
 		panic(http.ErrAbortHandler)
 	}
 	f.mu.Unlock()

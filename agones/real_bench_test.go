@@ -202,7 +202,10 @@ func (benchLink) Stop(string) error                          { return nil }
 
 type benchKeys struct{}
 
-func (benchKeys) SessionKey(throng.SessionID) ([32]byte, error)                 { return [32]byte{}, nil }
+// SessionKey is none.
+func (benchKeys) SessionKey(throng.SessionID) ([32]byte, error) { return [32]byte{}, nil }
+
+// ServerToken is any.
 func (benchKeys) ServerToken(throng.ServerID, throng.SessionID) (string, error) { return "token", nil }
 
 // registry binds who was handed a session, at once.

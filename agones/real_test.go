@@ -264,8 +264,13 @@ func run(t testing.TB, clusters ...agones.ClusterConfig) *agones.Backend {
 
 func within(t testing.TB, most time.Duration, what string, so func() bool) {
 	t.Helper()
-	for begun := time.Now(); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(begun) > most {
+	late := time.After(most)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-late:
 			t.Fatalf("%s: not so within %v", what, most)
 		}
 	}
