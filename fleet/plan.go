@@ -11,13 +11,15 @@ const (
 	atOnce      = 8                // most allocations under way, unless the backend likes more
 	surplusWait = time.Minute      // how long there are too many idle before one is released
 	surplusStep = 10 * time.Second // between one such release and the next
+	crowdedWait = 2 * time.Second  // the same two while there is no room for peers
 )
 
 // View is what a plan depends on.
 type View struct {
 	Now   time.Time
-	Stock int // idle servers to keep
-	Max   int // most servers
+	Stock int  // idle servers to keep
+	Max   int  // most servers
+	Peers bool // others share Max
 
 	AtOnce int // most allocations under way; 0: 8
 
@@ -44,12 +46,15 @@ func Plan(v View) Decision {
 	coming := v.Asked + v.Started + v.Idle
 	need := v.Waiting + v.Stock - coming
 	if need < 0 && v.Idle > v.Stock+v.Waiting {
+		if v.Peers && v.room() <= 0 {
+			return yield(v)
+		}
 		return shrink(v)
 	}
 	if v.Now.Before(v.NotBefore) {
 		return Decision{}
 	}
-	room := v.Max - coming - v.Occupied
+	room := v.room()
 	return Decision{Allocate: max(min(need, room, cmp.Or(v.AtOnce, atOnce)-v.Asked), 0)}
 }
 
@@ -63,6 +68,21 @@ func shrink(v View) Decision {
 	tooMany := v.Idle - v.Stock - v.Waiting
 	return Decision{Release: max(tooMany/targetShare, 1), Surplus: v.Now.Add(surplusStep - surplusWait)}
 }
+
+// yield makes room for peers, which may have openings and none of the idle
+// servers: by a quarter of what is too many at a time, without waiting long.
+func yield(v View) Decision {
+	switch {
+	case v.Surplus.IsZero():
+		return Decision{Surplus: v.Now}
+	case v.Now.Sub(v.Surplus) < crowdedWait:
+		return Decision{Surplus: v.Surplus}
+	}
+	return Decision{Release: max((v.Idle-v.Stock-v.Waiting)/4, 1), Surplus: v.Now}
+}
+
+// room is how many more servers there may be.
+func (v View) room() int { return v.Max - v.Asked - v.Started - v.Idle - v.Occupied }
 
 // HasRoom says whether one more opening can get a server.
 func HasRoom(v View) bool { return v.Occupied+v.Waiting < v.Max }

@@ -239,6 +239,7 @@ func (t *table) view(now time.Time) View {
 		Stock:     t.target,
 		Max:       t.o.most,
 		AtOnce:    t.o.atOnce,
+		Peers:     t.o.peers != nil,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],
 		Idle:      usable,

@@ -471,13 +471,15 @@ func TestOpeningsOnCluster(t *testing.T) {
 
 	rng := rand.New(rand.NewPCG(4, 7))
 	var group sync.WaitGroup
-	kills, nextKill := 0, openings/8
+	begun, every := time.Now(), min(openings/8, 40)
+	kills, nextKill := 0, every
 	results := r.openAll(openings, 16, func(done int) {
 		if done != nextKill {
 			return
 		}
 		kills++
-		nextKill += openings/8 + rng.IntN(openings/8)
+		t.Logf("kill %d after %d openings and %v", kills, done, time.Since(begun).Round(time.Second))
+		nextKill += every + rng.IntN(every)
 		victim, away := planes[rng.IntN(len(planes))], time.Duration(rng.IntN(2000))*time.Millisecond
 		group.Go(func() {
 			victim.restart(t, away)
