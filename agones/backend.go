@@ -27,6 +27,9 @@ type Config struct {
 	// Stale is how old the last look at a cluster may be for List to answer;
 	// 30 s. Past that it is Unavailable: nobody knows what runs there.
 	Stale time.Duration
+	// Door is the URL of this control plane's own door, which is where the game
+	// servers that it allocates should connect; see DoorOf.
+	Door string
 	// Audience is what pods' tokens must be for; "throng".
 	Audience string
 
@@ -96,7 +99,7 @@ func New(cfg Config) (*Backend, error) {
 		changed:  make(chan struct{}),
 	}
 	for _, cc := range cfg.Clusters {
-		c, err := newCluster(cc, m)
+		c, err := newCluster(cc, mark{cfg.Door}, m)
 		if err != nil {
 			return nil, err
 		}

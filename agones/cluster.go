@@ -61,7 +61,7 @@ func (cfg ClusterConfig) Validate() error {
 	return err
 }
 
-func newCluster(cfg ClusterConfig, m *metrics) (*cluster, error) {
+func newCluster(cfg ClusterConfig, on mark, m *metrics) (*cluster, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -72,14 +72,14 @@ func newCluster(cfg ClusterConfig, m *metrics) (*cluster, error) {
 		return nil, err
 	}
 	if cfg.Allocator == nil {
-		c.allocator = direct{c.server, cfg.Namespace, cfg.Fleet}
+		c.allocator = direct{on, c.server, cfg.Namespace, cfg.Fleet}
 		return c, nil
 	}
 	over, err := newService(*cfg.Allocator, count)
 	if err != nil {
 		return nil, err
 	}
-	c.allocator = service{over, cfg.Namespace, cfg.Fleet}
+	c.allocator = service{on, over, cfg.Namespace, cfg.Fleet}
 	return c, nil
 }
 

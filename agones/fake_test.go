@@ -465,6 +465,7 @@ func (f *fakeCluster) take(spec kind.AllocationSpec) *kind.GameServer {
 		g.Status.State = kind.StateAllocated
 		maps.Copy(g.Metadata.Labels, spec.Metadata.Labels)
 		g.Metadata.Annotations = map[string]string{kind.AnnotationAllocated: time.Now().UTC().Format(time.RFC3339Nano)}
+		maps.Copy(g.Metadata.Annotations, spec.Metadata.Annotations)
 		f.changed("MODIFIED", g, before)
 		return g
 	}

@@ -32,6 +32,17 @@ func (b *Backend) Identify(ctx context.Context, token string) (throng.ServerID, 
 	return id, err
 }
 
+// DoorOf returns the door of the control plane that allocated a server, which
+// waits for it there; empty: it is not known.
+func (b *Backend) DoorOf(id throng.ServerID) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r := b.table.alive(id); r != nil {
+		return r.door
+	}
+	return ""
+}
+
 func (b *Backend) identify(ctx context.Context, token string) (throng.ServerID, error) {
 	p, err := b.verifier.verify(ctx, token)
 	if err != nil {

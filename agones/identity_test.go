@@ -1,6 +1,7 @@
 package agones
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -212,5 +213,25 @@ func TestKeysAway(t *testing.T) {
 	}
 	if _, err := b.Identify(t.Context(), g.token("warm-000", nil)); throng.KindOf(err) != throng.Unavailable {
 		t.Errorf("of a cluster whose keys are not known: got %v, want unavailable", err)
+	}
+}
+
+// Any door says where the control plane is that waits for a server.
+func TestDoorOf(t *testing.T) {
+	f := newFake(t, 4)
+	cfg := Config{Region: "test", Clusters: []ClusterConfig{f.config("a")}, Door: "https://one", Logger: slog.New(slog.DiscardHandler)}
+	one, other := startWith(t, cfg), start(t, f)
+	if err := one.Allocate(t.Context(), serverID(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Allocate(t.Context(), serverID(2)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other one sees it", func() bool { return other.DoorOf(serverID(1)) == "https://one" })
+	if got := other.DoorOf(serverID(2)); got != "" {
+		t.Errorf("got %q of one without a door, want none", got)
+	}
+	if got := one.DoorOf(serverID(3)); got != "" {
+		t.Errorf("got %q of nobody, want none", got)
 	}
 }

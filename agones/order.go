@@ -20,17 +20,27 @@ type allocator interface {
 	order(ctx context.Context, id throng.ServerID) outcome
 }
 
+// mark is what is written on the GameServers of a control plane.
+type mark struct {
+	door string // empty: none
+}
+
 // patch is what a server is marked by. Keys that are set here are written as
 // they are; those that a game server sets by its SDK get a prefix.
-func patch(id throng.ServerID) kind.MetaPatch {
-	return kind.MetaPatch{Labels: map[string]string{
+func (m mark) patch(id throng.ServerID) kind.MetaPatch {
+	p := kind.MetaPatch{Labels: map[string]string{
 		kind.LabelServer: string(id), kind.LabelRegion: string(id.Region()),
 	}}
+	if m.door != "" {
+		p.Annotations = map[string]string{kind.AnnotationDoor: m.door}
+	}
+	return p
 }
 
 // direct allocates by the API server. There is no trying it: a dry run
 // allocates, too.
 type direct struct {
+	mark
 	server           *server
 	namespace, fleet string
 }
@@ -43,7 +53,7 @@ func (d direct) order(ctx context.Context, id throng.ServerID) outcome {
 			APIVersion: "allocation.agones.dev/v1", Kind: "GameServerAllocation",
 			Spec: kind.AllocationSpec{
 				Selectors: []kind.Selector{{MatchLabels: map[string]string{kind.LabelFleet: d.fleet}, State: kind.StateReady}},
-				Metadata:  patch(id),
+				Metadata:  d.patch(id),
 			},
 		},
 	})
@@ -55,6 +65,7 @@ func (d direct) order(ctx context.Context, id throng.ServerID) outcome {
 
 // service allocates by Agones' allocator service.
 type service struct {
+	mark
 	server           *server // its own, not the API server
 	namespace, fleet string
 }
@@ -65,7 +76,7 @@ func (s service) order(ctx context.Context, id throng.ServerID) outcome {
 		body: kind.AllocationRequest{
 			Namespace: s.namespace, // it knows no default
 			Selectors: []kind.RequestSelector{{MatchLabels: map[string]string{kind.LabelFleet: s.fleet}}},
-			Metadata:  patch(id),
+			Metadata:  s.patch(id),
 		},
 	})
 	if err != nil {

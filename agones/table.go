@@ -31,6 +31,7 @@ type record struct {
 	fleet     string
 	address   string
 	port      int
+	door      string // of who allocated it
 	allocated string // when, as Agones wrote it
 	state     kind.State
 	leaving   bool // it is being deleted
@@ -117,6 +118,7 @@ func (t *table) observe(cluster string, g kind.GameServer) (exits []throng.Serve
 	if len(g.Status.Ports) > 0 {
 		r.port = g.Status.Ports[0].Port
 	}
+	r.door = g.Metadata.Annotations[kind.AnnotationDoor]
 	r.allocated = g.Metadata.Annotations[kind.AnnotationAllocated]
 	r.state = g.Status.State
 	r.leaving = g.Metadata.DeletionTimestamp != nil

@@ -8,6 +8,8 @@ const (
 	LabelServer = "throng.dev/server"
 	// LabelRegion names its region: ours.
 	LabelRegion = "throng.dev/region"
+	// AnnotationDoor is the URL of the door of who allocated it: ours.
+	AnnotationDoor = "throng.dev/door"
 	// LabelFleet names the Fleet that a GameServer belongs to: Agones'.
 	LabelFleet = "agones.dev/fleet"
 	// AnnotationAllocated is when a GameServer was allocated last, in RFC 3339 with

@@ -244,11 +244,12 @@ func (a *allocation) over(ctx context.Context) {
 	}
 }
 
-// doorsOf is where a claimed server reaches its region: where it asked, which is
-// known to work, then what it was told.
+// doorsOf is where a claimed server reaches its region: what it was told, the
+// first of which is where somebody waits for it, then where it asked, which is
+// known to work.
 func doorsOf(addr string, claim throng.ServerClaim) string {
-	all := strings.Split(addr, ",")
-	for _, door := range claim.Doors {
+	all := slices.Clone(claim.Doors)
+	for door := range strings.SplitSeq(addr, ",") {
 		if !slices.Contains(all, door) {
 			all = append(all, door)
 		}

@@ -279,17 +279,27 @@ func (c claims) Claim(ctx context.Context, token string) (throng.ServerClaim, er
 	if err != nil {
 		return throng.ServerClaim{}, err
 	}
-	return throng.ServerClaim{Server: id, Token: enroll, Region: c.region, Doors: c.doors()}, nil
+	return throng.ServerClaim{Server: id, Token: enroll, Region: c.region, Doors: foremost(c.doors(), c.DoorOf(id))}, nil
+}
+
+// foremost puts the door first of whoever allocated a server and waits for it
+// there. What the cluster says is believed if it is a door of the region, now.
+func foremost(doors []string, door string) []string {
+	at := slices.Index(doors, door)
+	if at < 1 {
+		return doors
+	}
+	return slices.Concat(doors[at:at+1], doors[:at], doors[at+1:])
 }
 
 // clusterHosts makes what game servers run on of a file of clusters.
-func clusterHosts(file string, g *ground, doors func() []string) (hosts, error) {
+func clusterHosts(file, public string, g *ground, doors func() []string) (hosts, error) {
 	all, fleets, err := readClusters(file)
 	if err != nil {
 		return hosts{}, err
 	}
 	backend, err := agones.New(agones.Config{
-		Region: g.region.ID, Clusters: all, Logger: g.logger.With("part", "agones"), Metrics: g.metrics,
+		Region: g.region.ID, Clusters: all, Door: public, Logger: g.logger.With("part", "agones"), Metrics: g.metrics,
 	})
 	if err != nil {
 		return hosts{}, err

@@ -122,3 +122,12 @@ func TestClusterFaults(t *testing.T) {
 		t.Errorf("no file: got %v", err)
 	}
 }
+
+func TestForemost(t *testing.T) {
+	doors := []string{"a", "b", "c"}
+	for door, want := range map[string]string{"": "a b c", "a": "a b c", "c": "c a b", "elsewhere": "a b c"} {
+		if got := strings.Join(foremost(doors, door), " "); got != want {
+			t.Errorf("%q: got %s, want %s", door, got, want)
+		}
+	}
+}

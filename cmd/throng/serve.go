@@ -99,7 +99,7 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 		return err
 	}
 	var plane *control
-	h, err := c.hosts(g, func() *control { return plane })
+	h, err := c.hosts(g, url, func() *control { return plane })
 	if err != nil {
 		return err
 	}
@@ -150,12 +150,12 @@ type hosts struct {
 	run     func(ctx context.Context) error // nil: somebody else runs it
 }
 
-// hosts makes what game servers run on: clusters, or nodes. plane is asked once
-// it runs.
-func (c *serveControlCmd) hosts(g *ground, plane func() *control) (hosts, error) {
+// hosts makes what game servers run on: clusters, or nodes. public is the door's
+// URL; plane is asked once it runs.
+func (c *serveControlCmd) hosts(g *ground, public string, plane func() *control) (hosts, error) {
 	doors := func() []string { doors, _ := plane().doors(); return doors }
 	if c.Clusters != "" {
-		return clusterHosts(c.Clusters, g, doors)
+		return clusterHosts(c.Clusters, public, g, doors)
 	}
 	if err := renewNodeToken(c.Data, g.region, g.secrets); err != nil {
 		return hosts{}, err
