@@ -119,7 +119,7 @@ func TestIdleControlPlane(t *testing.T) {
 	}
 	var doors atomic.Pointer[string]
 	c := startCloudWith(t, int32(most+50), standin.Options{Straight: true, BatchWait: 50 * time.Millisecond, Ports: [2]int32{7000, 9999}},
-		func() string { return *doors.Load() }, false)
+		func() string { return *doors.Load() })
 	r, planes := startPlanes(t, 1, clustersFile(t, c), "--warm", strconv.Itoa(most), "--max", strconv.Itoa(most+20))
 	ring, err := auth.NewRing(auth.RingConfig{Secrets: disk.Ring{Dir: r.data}})
 	if err != nil {

@@ -69,23 +69,22 @@ type cloud struct {
 // startCloud makes a cluster with a Fleet of so many servers.
 func startCloud(t *testing.T, replicas int32, o standin.Options, doors func() string) *cloud {
 	t.Helper()
-	return startCloudWith(t, replicas, o, doors, true)
+	o.Pods, o.SDKImage = paper.PaperPods, "none.test/sidecar"
+	return startCloudWith(t, replicas, o, doors)
 }
 
-func startCloudWith(t *testing.T, replicas int32, o standin.Options, doors func() string, pods bool) *cloud {
+// startCloudWith is startCloud without pods, unless o has them.
+func startCloudWith(t *testing.T, replicas int32, o standin.Options, doors func() string) *cloud {
 	t.Helper()
 	lc := lab.Start(t, lab.Options{})
 	o.Quiet = true
-	if pods {
-		o.Pods, o.SDKImage = paper.PaperPods, "none.test/sidecar"
-	}
 	s, err := standin.Start(t.Context(), lc.Config(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	c := &cloud{
-		Standin: s, t: t, cluster: lc, doors: doors, paper: pods, http: client.NewHTTP(nil),
+		Standin: s, t: t, cluster: lc, doors: doors, paper: o.Pods != paper.NoPods, http: client.NewHTTP(nil),
 		pods: map[string]throng.ServerID{}, names: map[throng.ServerID]string{}, stops: map[string]func(){}, seen: map[throng.ServerID][]string{}, open: make(chan struct{}),
 	}
 	if c.Clients, err = object.NewClients(lc.Config()); err != nil {
