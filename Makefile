@@ -50,10 +50,11 @@ test-web: $(NODE_MODULES) ## the tests of the TypeScript client and the types of
 	@scripts/setup.sh chromium:chromium || echo "NO BROWSER TESTS of the page: there is no chromium" >&2
 	npm run -s test -w sdk/ts
 	npm run -s check -w play
+	npm run -s test -w examples/engine-ts
 endif
 
 # npm writes the file itself.
-$(NODE_MODULES): package.json package-lock.json sdk/ts/package.json play/package.json
+$(NODE_MODULES): package.json package-lock.json sdk/ts/package.json play/package.json examples/engine-ts/package.json
 	npm ci --no-fund --no-audit
 	@touch $@
 

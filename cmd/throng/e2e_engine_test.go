@@ -254,3 +254,31 @@ func TestEngineThatIsNotGo(t *testing.T) {
 	two.ended(20 * time.Second)
 	stop()
 }
+
+// TestEngineUnderDev: throng dev runs an engine of one's own as it runs its own
+// game servers.
+func TestEngineUnderDev(t *testing.T) {
+	t.Parallel()
+	r := startDev(t, "--server-command", strings.Join(engine(t), " "), "--warm", "1")
+	playing, stop := context.WithCancel(t.Context())
+	defer stop()
+	all := r.strangers(playing, 5)
+	everybody(t, all, "all play together", func(g *stranger) bool { return g.most.Load() == 5 && g.states.Load() > 10 })
+	session := all[0].at()
+	stop()
+	eventually(t, 20*time.Second, "the registry knows that they left", func() bool {
+		s := r.sessions("arena")
+		return len(s) == 1 && s[0].Seated == 0
+	})
+	if err := r.as("operator", api.RoleOperator).End(t.Context(), session, "test"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "its server is gone", func() bool {
+		for _, s := range r.fleet() {
+			if s.Session == string(session) {
+				return false
+			}
+		}
+		return true
+	})
+}
