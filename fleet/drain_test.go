@@ -120,7 +120,7 @@ func TestDrainOfACluster(t *testing.T) {
 
 		r.drain(t, throng.FleetDrain{Kind: throng.DrainCluster, Name: "a"})
 		after(t, 3*time.Second)
-		if n := len(r.drained); n == 0 || n > 3 {
+		if n := r.draining(); n == 0 || n > 3 {
 			t.Errorf("%d sessions drain after 3 s, want two or as many as there are warm servers elsewhere", n)
 		}
 		id := r.opens(t)
@@ -136,8 +136,8 @@ func TestDrainOfACluster(t *testing.T) {
 			}
 			after(t, 2*time.Second)
 		}
-		if len(r.drained) != 6 {
-			t.Errorf("%d sessions were drained, want all six", len(r.drained))
+		if r.draining() != 6 {
+			t.Errorf("%d sessions were drained, want all six", r.draining())
 		}
 		after(t, time.Minute)
 		r.wantFleets(t, "after", "a\nb warm:2 bound:1\n")
@@ -158,6 +158,12 @@ func (r *region) endIt(t *testing.T, id throng.SessionID) {
 	}
 }
 
+// draining is how many sessions were told to drain.
+func (r *region) draining() (n int) {
+	r.set(func() { n = len(r.drained) })
+	return n
+}
+
 // A drain that has to be over by a time is.
 func TestDrainIsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,11 +176,11 @@ func TestDrainIsInTime(t *testing.T) {
 		}
 		r.drain(t, throng.FleetDrain{Kind: throng.DrainCluster, Name: "a", Until: time.Now().Add(time.Minute)})
 		after(t, 10*time.Second)
-		if n := len(r.drained); n < 2 || n > 4 {
+		if n := r.draining(); n < 2 || n > 4 {
 			t.Errorf("%d sessions drain after a third of the time in which they begin, want about a third of 8", n)
 		}
 		after(t, 22*time.Second)
-		if n := len(r.drained); n != 8 {
+		if n := r.draining(); n != 8 {
 			t.Errorf("%d sessions drain halfway to the end, want all 8", n)
 		}
 	})

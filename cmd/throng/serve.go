@@ -38,7 +38,7 @@ type serveControlCmd struct {
 	groundFlags
 	callFlags // of other replicas
 	autoscalerFlags
-	Clusters string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/configuration.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
+	Clusters string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/operations.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
 	Public   string        `help:"URL of the door as game servers and other replicas reach it; by default as it listens." placeholder:"URL"`
 	WarmMost int           `default:"0" help:"Most idle game servers kept ready by each replica while many sessions are opened; 0: a quarter of --max. --warm is the least."`
 	Dev      bool          `help:"Hand out access tokens to whoever asks (POST /v1/dev/token)."`
