@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,10 +118,8 @@ func flagOf(n *kong.Node, command, variable string) string {
 			continue
 		}
 		for _, f := range child.Flags {
-			for _, name := range f.Envs {
-				if name == variable {
-					return "--" + f.Name
-				}
+			if slices.Contains(f.Envs, variable) {
+				return "--" + f.Name
 			}
 		}
 	}
