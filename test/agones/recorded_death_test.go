@@ -60,6 +60,7 @@ func (d death) notes() []string {
 // TestRecordedDeaths ends Allocated servers in every recorded way but those
 // that need a kubelet (04 and 06), and compares what became of them and when.
 func TestRecordedDeaths(t *testing.T) {
+	t.Parallel()
 	games := newGames()
 	f := start(t, agones.Options{Play: games.play, BatchWait: 20 * time.Millisecond, ExitLag: 3900 * time.Millisecond})
 	f.fleet("df", 8)

@@ -217,6 +217,7 @@ func (s *scalers) phase(file, scaler string, calls int) []hookCall {
 // TestRecordedAutoscaler replays what was recorded of webhooks, chains and
 // buffers. Only the wait for a hanging webhook is shorter.
 func TestRecordedAutoscaler(t *testing.T) {
+	t.Parallel()
 	f := start(t, agones.Options{WebhookTimeout: shortWait})
 	s := &scalers{f, newHook(t), newComparison()}
 	s.fleetAF()

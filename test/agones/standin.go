@@ -6,8 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -69,8 +68,7 @@ func Start(ctx context.Context, cfg *rest.Config, opts Options) (*Standin, error
 	s.playing.running = map[string]*sidecar.Server{}
 	s.cfg = rest.CopyConfig(cfg)
 	s.cfg.QPS = -1 // no limit of our own
-	ctx = klog.NewContext(ctx, logr.FromSlogHandler(s.opts.Log.Handler()))
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx, s.cancel = context.WithCancel(klog.NewContext(ctx, logr.FromSlogHandler(s.opts.Log.Handler())))
 	if err := s.start(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("start Agones' stand-in: %w", err)
@@ -336,7 +334,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, conf *tls.Config
 	srv := &http.Server{
 		Handler: h, TLSConfig: conf, ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx },
-		ErrorLog:    log.New(io.Discard, "", 0), //nolint:depguard // of handshakes that tests break on purpose
+		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // of handshakes that tests break on purpose
 	}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()

@@ -214,9 +214,9 @@ func (a *Allocator) write(ctx context.Context, gs *object.GameServer, r *request
 	if a.cfg.Faults.conflict() {
 		return nil, errConflict
 	}
-	gs = gs.DeepCopy()
-	apply(gs, r.spec, time.Now())
-	return a.cfg.Servers.Update(ctx, gs)
+	next := gs.DeepCopy()
+	apply(next, r.spec, time.Now())
+	return a.cfg.Servers.Update(ctx, next)
 }
 
 // settle answers a request or, after a conflict, puts it into the next batch.

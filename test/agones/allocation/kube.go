@@ -2,6 +2,7 @@ package allocation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,13 +22,14 @@ const (
 	root      = "/apis/" + object.AllocationGroup + "/v1"
 	maxBody   = 1 << 20
 	plainText = "text/plain; charset=utf-8"
+	jsonType  = "application/json"
 )
 
 // KubeHandler serves the aggregated API.
 func (a *Allocator) KubeHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+root, func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, "application/json", discovery())
+		reply(w, http.StatusOK, jsonType, discovery())
 	})
 	mux.HandleFunc(root+"/namespaces/{namespace}/gameserverallocations", a.kube)
 	return mux
@@ -70,7 +72,7 @@ func (a *Allocator) kube(w http.ResponseWriter, r *http.Request) {
 	if errs := gsa.Spec.check(); len(errs) > 0 {
 		s := invalid(errs)
 		b, _ := json.Marshal(s) //nolint:errchkjson // a Status always encodes
-		reply(w, int(s.Code), "application/json", b)
+		reply(w, int(s.Code), jsonType, b)
 		return
 	}
 	gs, err := a.Allocate(r.Context(), gsa.Metadata.Namespace, &gsa.Spec, f.Twin)
@@ -81,14 +83,14 @@ func (a *Allocator) kube(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		gsa.Metadata.Name = gs.Name
 		gsa.Status = answer(gs)
-	case err == errNone: //nolint:errorlint // never wrapped
+	case errors.Is(err, errNone):
 		gsa.Status = Status{State: UnAllocated}
 	default: // not recorded for this door; the allocator service answers 500 too
 		reply(w, http.StatusInternalServerError, plainText, fmt.Appendf(nil, "%v\n", err))
 		return
 	}
 	b, _ := json.Marshal(gsa) //nolint:errchkjson // came from JSON
-	kind := "application/json"
+	kind := jsonType
 	if strings.HasPrefix(r.Header.Get("Accept"), "application/yaml") {
 		kind = "application/yaml"
 		b, _ = yaml.JSONToYAML(b) //nolint:errcheck // it is JSON

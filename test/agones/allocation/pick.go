@@ -17,11 +17,11 @@ import (
 // with the most Allocated, then the most Ready servers; Distributed from
 // anywhere. Within that the priorities decide, then the name.
 func order(servers []*object.GameServer, scheduling string, priorities []Priority, rnd *rand.Rand) []*object.GameServer {
-	servers = slices.Clone(servers)
+	out := slices.Clone(servers)
 	if scheduling == Distributed {
-		rnd.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
-		slices.SortStableFunc(servers, func(a, b *object.GameServer) int { return byPriority(a, b, priorities) })
-		return servers
+		rnd.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+		slices.SortStableFunc(out, func(a, b *object.GameServer) int { return byPriority(a, b, priorities) })
+		return out
 	}
 	allocated, ready := map[string]int{}, map[string]int{}
 	for _, gs := range servers {
@@ -32,7 +32,7 @@ func order(servers []*object.GameServer, scheduling string, priorities []Priorit
 			ready[gs.Status.NodeName]++
 		}
 	}
-	slices.SortStableFunc(servers, func(a, b *object.GameServer) int {
+	slices.SortStableFunc(out, func(a, b *object.GameServer) int {
 		an, bn := a.Status.NodeName, b.Status.NodeName
 		return cmp.Or(
 			cmp.Compare(allocated[bn], allocated[an]),
@@ -42,7 +42,7 @@ func order(servers []*object.GameServer, scheduling string, priorities []Priorit
 			cmp.Compare(a.Name, b.Name),
 		)
 	})
-	return servers
+	return out
 }
 
 func byPriority(a, b *object.GameServer, priorities []Priority) int {

@@ -2,6 +2,7 @@ package allocation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -150,8 +151,8 @@ func (a *Allocator) rest(w http.ResponseWriter, r *http.Request) {
 		lose(w)
 	case err == nil:
 		b, _ := json.Marshal(restAnswer(gs)) //nolint:errchkjson // plain data
-		reply(w, http.StatusOK, "application/json", b)
-	case err == errNone: //nolint:errorlint // never wrapped
+		reply(w, http.StatusOK, jsonType, b)
+	case errors.Is(err, errNone):
 		fail(w, http.StatusTooManyRequests, codeExhausted, err.Error())
 	default:
 		fail(w, http.StatusInternalServerError, codeUnknown, err.Error())
@@ -231,5 +232,5 @@ func fail(w http.ResponseWriter, status, code int, message string) {
 		Message string   `json:"message"`
 		Details []string `json:"details"`
 	}{code, message, []string{}})
-	reply(w, status, "application/json", b)
+	reply(w, status, jsonType, b)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -148,14 +149,17 @@ func (c *Controller) dial(ctx context.Context, network, addr string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	if service, ok := strings.CutSuffix(host, ".svc"); ok {
-		name, namespace, _ := strings.Cut(service, ".")
-		if addr, err = c.resolve(ctx, namespace, name, port); err != nil {
-			return nil, err
-		}
-	}
 	var d net.Dialer
-	return d.DialContext(ctx, network, addr)
+	service, ok := strings.CutSuffix(host, ".svc")
+	if !ok {
+		return d.DialContext(ctx, network, addr)
+	}
+	name, namespace, _ := strings.Cut(service, ".")
+	target, err := c.resolve(ctx, namespace, name, port)
+	if err != nil {
+		return nil, err
+	}
+	return d.DialContext(ctx, network, target)
 }
 
 func (c *Controller) resolve(ctx context.Context, namespace, name, port string) (string, error) {
@@ -166,7 +170,7 @@ func (c *Controller) resolve(ctx context.Context, namespace, name, port string) 
 	if svc.Spec.Type == corev1.ServiceTypeExternalName {
 		return net.JoinHostPort(svc.Spec.ExternalName, port), nil
 	}
-	slices, err := c.cfg.Kube.DiscoveryV1().EndpointSlices(namespace).List(ctx,
+	found, err := c.cfg.Kube.DiscoveryV1().EndpointSlices(namespace).List(ctx,
 		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + name})
 	if err != nil {
 		return "", err
@@ -175,16 +179,26 @@ func (c *Controller) resolve(ctx context.Context, namespace, name, port string) 
 		if strconv.Itoa(int(wanted.Port)) != port {
 			continue
 		}
-		for _, s := range slices.Items {
-			for _, p := range s.Ports {
-				for _, e := range s.Endpoints {
-					ready := e.Conditions.Ready == nil || *e.Conditions.Ready
-					if ready && p.Port != nil && (p.Name == nil || *p.Name == wanted.Name) && len(e.Addresses) > 0 {
-						return net.JoinHostPort(e.Addresses[0], strconv.Itoa(int(*p.Port))), nil
-					}
-				}
+		for _, s := range found.Items {
+			if target := endpoint(s, wanted.Name); target != "" {
+				return target, nil
 			}
 		}
 	}
 	return "", fmt.Errorf("no endpoint of service %s/%s has port %s", namespace, name, port)
+}
+
+// endpoint finds one that is ready, with the port of that name.
+func endpoint(s discovery.EndpointSlice, port string) string {
+	for _, p := range s.Ports {
+		if p.Port == nil || p.Name != nil && *p.Name != port {
+			continue
+		}
+		for _, e := range s.Endpoints {
+			if (e.Conditions.Ready == nil || *e.Conditions.Ready) && len(e.Addresses) > 0 {
+				return net.JoinHostPort(e.Addresses[0], strconv.Itoa(int(*p.Port)))
+			}
+		}
+	}
+	return ""
 }

@@ -243,10 +243,7 @@ func (c *Controller) watch() (func(), error) {
 
 func handler(changed func(metav1.Object)) cache.ResourceEventHandler {
 	do := func(o any) {
-		if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
-			o = gone.Obj
-		}
-		if m, ok := o.(metav1.Object); ok {
+		if m, ok := last(o).(metav1.Object); ok {
 			changed(m)
 		}
 	}
@@ -280,11 +277,16 @@ func (c *Controller) serverChanged(before, after any) {
 }
 
 func server(o any) *object.GameServer {
-	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
-		o = gone.Obj
-	}
-	gs, _ := o.(*object.GameServer)
+	gs, _ := last(o).(*object.GameServer)
 	return gs
+}
+
+// last is the object that a watch tells of, also when it missed its end.
+func last(o any) any {
+	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		return gone.Obj
+	}
+	return o
 }
 
 func key(o metav1.Object) string { return o.GetNamespace() + "/" + o.GetName() }

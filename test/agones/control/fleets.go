@@ -142,32 +142,17 @@ func (c *Controller) resize(ctx context.Context, fleet *object.Fleet, s *object.
 		reflect.DeepEqual(s.Spec.AllocationOverflow, fleet.Spec.AllocationOverflow) {
 		return nil
 	}
-	s = s.DeepCopy()
-	s.Spec.Replicas = size
-	s.Spec.Scheduling = fleet.Spec.Scheduling
-	s.Spec.AllocationOverflow = fleet.Spec.AllocationOverflow
-	_, err := c.cfg.Clients.Sets.Update(ctx, s)
+	next := s.DeepCopy()
+	next.Spec.Replicas = size
+	next.Spec.Scheduling = fleet.Spec.Scheduling
+	next.Spec.AllocationOverflow = fleet.Spec.AllocationOverflow
+	_, err := c.cfg.Clients.Sets.Update(ctx, next)
 	return err
 }
 
 // fleetStatus adds the sets up. It lags behind them, as they do behind the servers.
 func (c *Controller) fleetStatus(ctx context.Context, fleet *object.Fleet, sets []*object.GameServerSet) error {
-	var st object.FleetStatus
-	for _, s := range sets {
-		if s.Status == nil {
-			continue
-		}
-		st.Replicas += s.Status.Replicas
-		st.ReadyReplicas += s.Status.ReadyReplicas
-		st.ReservedReplicas += s.Status.ReservedReplicas
-		st.AllocatedReplicas += s.Status.AllocatedReplicas
-		for name, a := range s.Status.Counters {
-			st.Counters = add(st.Counters, name, a)
-		}
-		for name, a := range s.Status.Lists {
-			st.Lists = add(st.Lists, name, a)
-		}
-	}
+	st := total(sets)
 	c.mu.Lock()
 	n := c.allocations[key(fleet)]
 	c.mu.Unlock()
@@ -179,13 +164,35 @@ func (c *Controller) fleetStatus(ctx context.Context, fleet *object.Fleet, sets 
 	} else {
 		st.Allocations = n
 	}
-	fleet = fleet.DeepCopy()
-	fleet.Status = &st
-	if _, err := c.cfg.Clients.Fleets.UpdateStatus(ctx, fleet); err != nil {
+	next := fleet.DeepCopy()
+	next.Status = &st
+	if _, err := c.cfg.Clients.Fleets.UpdateStatus(ctx, next); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	c.allocations[key(fleet)] -= n
 	c.mu.Unlock()
 	return nil
+}
+
+func total(sets []*object.GameServerSet) object.FleetStatus {
+	var st object.FleetStatus
+	counters, lists := sums{}, sums{}
+	for _, s := range sets {
+		if s.Status == nil {
+			continue
+		}
+		st.Replicas += s.Status.Replicas
+		st.ReadyReplicas += s.Status.ReadyReplicas
+		st.ReservedReplicas += s.Status.ReservedReplicas
+		st.AllocatedReplicas += s.Status.AllocatedReplicas
+		for name, a := range s.Status.Counters {
+			counters.add(name, a)
+		}
+		for name, a := range s.Status.Lists {
+			lists.add(name, a)
+		}
+	}
+	st.Counters, st.Lists = counters.orNil(), lists.orNil()
+	return st
 }

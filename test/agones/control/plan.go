@@ -20,6 +20,7 @@ type tally struct {
 // count sorts a set's servers.
 func count(servers []*object.GameServer) tally {
 	var t tally
+	counters, lists := sums{}, sums{}
 	for _, gs := range servers {
 		switch st := gs.Status.State; {
 		case gs.DeletionTimestamp != nil || st == object.Shutdown:
@@ -36,42 +37,45 @@ func count(servers []*object.GameServer) tally {
 			t.status.AllocatedReplicas++
 		}
 		t.up = append(t.up, gs)
-		t.status.Counters, t.status.Lists = sum(t.status.Counters, t.status.Lists, gs)
+		for name, v := range gs.Status.Counters {
+			counters.one(name, v.Count, v.Capacity, gs.Status.State)
+		}
+		for name, v := range gs.Status.Lists {
+			lists.one(name, int64(len(v.Values)), v.Capacity, gs.Status.State)
+		}
 	}
+	t.status.Counters, t.status.Lists = counters.orNil(), lists.orNil()
 	t.status.Replicas = int32(len(t.up)) //nolint:gosec // far below
 	t.status.ShutdownReplicas = t.shutdown
 	return t
 }
 
-func sum(counters, lists map[string]object.Aggregate, gs *object.GameServer) (map[string]object.Aggregate, map[string]object.Aggregate) {
-	allocated := gs.Status.State == object.Allocated
-	for name, c := range gs.Status.Counters {
-		counters = add(counters, name, one(c.Count, c.Capacity, allocated))
-	}
-	for name, l := range gs.Status.Lists {
-		lists = add(lists, name, one(int64(len(l.Values)), l.Capacity, allocated))
-	}
-	return counters, lists
-}
+// sums add up counters or lists by name.
+type sums map[string]object.Aggregate
 
-func one(n, capacity int64, allocated bool) object.Aggregate { //nolint:revive // a state, not a switch
-	a := object.Aggregate{Count: n, Capacity: capacity}
-	if allocated {
-		a.AllocatedCount, a.AllocatedCapacity = n, capacity
-	}
-	return a
-}
-
-func add(m map[string]object.Aggregate, name string, a object.Aggregate) map[string]object.Aggregate {
-	if m == nil {
-		m = map[string]object.Aggregate{}
-	}
+func (m sums) add(name string, a object.Aggregate) {
 	b := m[name]
 	m[name] = object.Aggregate{
 		AllocatedCount:    a.AllocatedCount + b.AllocatedCount,
 		AllocatedCapacity: a.AllocatedCapacity + b.AllocatedCapacity,
 		Count:             a.Count + b.Count,
 		Capacity:          a.Capacity + b.Capacity,
+	}
+}
+
+// one adds what a server has.
+func (m sums) one(name string, n, capacity int64, st object.State) {
+	a := object.Aggregate{Count: n, Capacity: capacity}
+	if st == object.Allocated {
+		a.AllocatedCount, a.AllocatedCapacity = n, capacity
+	}
+	m.add(name, a)
+}
+
+// orNil is nil for no sums, as a status leaves them out.
+func (m sums) orNil() map[string]object.Aggregate {
+	if len(m) == 0 {
+		return nil
 	}
 	return m
 }

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"github.com/throng-gg/throng/test/agones/object"
 )
 
@@ -81,12 +79,12 @@ func (ps *Plays) start(ctx context.Context, key string, f func(context.Context) 
 	if p, ok := ps.running[key]; ok && (p.cancel != nil || p.exit != nil) || ps.stopped {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	playing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ps.known(key).cancel = cancel
 	ps.wg.Go(func() {
 		defer cancel()
-		code := f(ctx)
-		if ctx.Err() == nil {
+		code := f(playing)
+		if playing.Err() == nil {
 			ps.kill(key, code)
 		}
 	})
@@ -143,5 +141,3 @@ func (c *Controller) play(ctx context.Context, gs *object.GameServer) {
 		return 1
 	})
 }
-
-func isConflict(err error) bool { return err != nil && apierrors.IsConflict(err) }

@@ -197,9 +197,9 @@ func (c *Controller) podIP(ctx context.Context, gs *object.GameServer) error {
 	if slices.Contains(gs.Status.Addresses, ip) {
 		return nil
 	}
-	gs = gs.DeepCopy()
-	gs.Status.Addresses = append(gs.Status.Addresses, ip)
-	_, err = c.cfg.Clients.GameServers.Update(ctx, gs)
+	next := gs.DeepCopy()
+	next.Status.Addresses = append(next.Status.Addresses, ip)
+	_, err = c.cfg.Clients.GameServers.Update(ctx, next)
 	return err
 }
 

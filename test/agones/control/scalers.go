@@ -37,11 +37,7 @@ func (c *Controller) scale(ctx context.Context) {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	type runner struct {
-		of     *object.FleetAutoscaler
-		cancel context.CancelFunc
-	}
-	running := map[string]runner{}
+	running := map[string]scaler{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -59,14 +55,19 @@ func (c *Controller) scale(ctx context.Context) {
 				r.cancel()
 				delete(running, k)
 			}
-			if !ok || fas.DeletionTimestamp != nil {
-				continue
+			if ok && fas.DeletionTimestamp == nil {
+				scaling, cancel := context.WithCancel(ctx)
+				running[k] = scaler{fas, cancel}
+				wg.Go(func() { c.runScaler(scaling, fas) })
 			}
-			scaling, cancel := context.WithCancel(ctx)
-			running[k] = runner{fas, cancel}
-			wg.Go(func() { c.runScaler(scaling, fas) })
 		}
 	}
+}
+
+// scaler is a FleetAutoscaler that runs.
+type scaler struct {
+	of     *object.FleetAutoscaler
+	cancel context.CancelFunc
 }
 
 // runScaler syncs at a fixed rate. After an error it tries again soon, and no
@@ -162,9 +163,9 @@ func (c *Controller) scalerStatus(ctx context.Context, fas *object.FleetAutoscal
 	if fas.Status != nil && reflect.DeepEqual(*fas.Status, st) {
 		return nil
 	}
-	fas = fas.DeepCopy()
-	fas.Status = &st
-	_, err := c.cfg.Clients.Scalers.UpdateStatus(ctx, fas)
+	next := fas.DeepCopy()
+	next.Status = &st
+	_, err := c.cfg.Clients.Scalers.UpdateStatus(ctx, next)
 	return ignoreGone(err)
 }
 

@@ -67,13 +67,13 @@ func (c *Controller) event(gs *object.GameServer, kind, reason, message string) 
 
 // move writes a new state, and what change changes besides.
 func (c *Controller) move(ctx context.Context, gs *object.GameServer, to object.State, message string, change func(*object.GameServer)) error {
-	gs = gs.DeepCopy()
+	next := gs.DeepCopy()
 	was := gs.Status.State
-	gs.Status.State = to
+	next.Status.State = to
 	if change != nil {
-		change(gs)
+		change(next)
 	}
-	out, err := c.cfg.Clients.GameServers.Update(ctx, gs)
+	out, err := c.cfg.Clients.GameServers.Update(ctx, next)
 	if err != nil {
 		return fmt.Errorf("move %s from %s to %s: %w", key(gs), was, to, err)
 	}
@@ -175,9 +175,9 @@ func (c *Controller) begin(ctx context.Context, gs *object.GameServer) error {
 	case c.cfg.Pods == RealPods:
 		return c.podIP(ctx, gs)
 	case len(gs.Status.Addresses) < 3: // so far only the node's: that of the Pod comes later
-		gs = gs.DeepCopy()
-		gs.Status.Addresses = append(gs.Status.Addresses, podAddress(Node{gs.Status.NodeName, gs.Status.Address}))
-		_, err := c.cfg.Clients.GameServers.Update(ctx, gs)
+		next := gs.DeepCopy()
+		next.Status.Addresses = append(next.Status.Addresses, podAddress(Node{gs.Status.NodeName, gs.Status.Address}))
+		_, err := c.cfg.Clients.GameServers.Update(ctx, next)
 		return err
 	case c.cfg.Play != nil:
 		c.play(ctx, gs)
@@ -208,9 +208,9 @@ func (c *Controller) finish(ctx context.Context, gs *object.GameServer) error {
 			return err
 		}
 	}
-	gs = gs.DeepCopy()
-	gs.Finalizers = without(gs.Finalizers, object.Finalizer)
-	_, err := c.cfg.Clients.GameServers.Update(ctx, gs)
+	next := gs.DeepCopy()
+	next.Finalizers = without(gs.Finalizers, object.Finalizer)
+	_, err := c.cfg.Clients.GameServers.Update(ctx, next)
 	return err
 }
 

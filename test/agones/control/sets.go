@@ -154,9 +154,9 @@ func (c *Controller) setStatus(ctx context.Context, set *object.GameServerSet, s
 	if set.Status != nil && reflect.DeepEqual(*set.Status, st) {
 		return nil
 	}
-	set = set.DeepCopy()
-	set.Status = &st
-	_, err := c.cfg.Clients.Sets.UpdateStatus(ctx, set)
+	next := set.DeepCopy()
+	next.Status = &st
+	_, err := c.cfg.Clients.Sets.UpdateStatus(ctx, next)
 	return err
 }
 

@@ -119,18 +119,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, f call) {
 }
 
 func answer(w http.ResponseWriter, out any, err error) {
-	w.Header().Set("Content-Type", "application/json")
 	var no *refusal
 	if errors.As(err, &no) {
-		w.WriteHeader(no.status)
-		out = map[string]any{"code": no.code, "message": no.message, "details": []string{}} //nolint:revive // what goes out instead
-	} else {
-		w.Header().Set("Grpc-Metadata-Content-Type", "application/grpc")
+		send(w, no.status, map[string]any{"code": no.code, "message": no.message, "details": []string{}})
+		return
 	}
+	w.Header().Set("Grpc-Metadata-Content-Type", "application/grpc")
+	send(w, http.StatusOK, out)
+}
+
+func send(w http.ResponseWriter, status int, out any) {
 	b, err := json.Marshal(out)
 	if err != nil {
 		panic(err) // plain data
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	_, _ = w.Write(b) // the game is gone
 }
 

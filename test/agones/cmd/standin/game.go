@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ func (e exitCode) Error() string { return "exit code " + strconv.Itoa(int(e)) }
 // playGame is a game server for tests in Pods: it says that it is ready and
 // healthy, and does what datagrams tell it: "exit CODE", "mute", "shutdown".
 func playGame(ctx context.Context) error {
-	port := os.Getenv("AGONES_SDK_HTTP_PORT")
+	port := env("AGONES_SDK_HTTP_PORT")
 	if port == "" {
 		return errors.New("AGONES_SDK_HTTP_PORT is not set")
 	}

@@ -78,7 +78,7 @@ func all(ctx context.Context, args []string) error {
 	fs.DurationVar(&o.Ready, "ready", 0, "from Scheduled to Ready, of fake servers")
 	fs.BoolVar(&o.Straight, "straight", false, "fake servers skip the states before Ready")
 	fs.StringVar(&o.SDKImage, "image", "", "image of the sidecar, with this command as entry point")
-	real := fs.Bool("real-pods", false, "game servers are Pods that run")
+	pods := fs.Bool("real-pods", false, "game servers are Pods that run")
 	paper := fs.Bool("paper-pods", false, "game servers have Pods that nothing waits for")
 	mode := fs.String("allocator", "mtls", "how the allocator service listens: mtls, tls or http")
 	fs.IntVar(&o.AllocatorPort, "allocator-port", 0, "its port; 0: any")
@@ -87,9 +87,9 @@ func all(ctx context.Context, args []string) error {
 	}
 	o.Allocator = agones.Mode(*mode)
 	switch {
-	case *real && o.SDKImage == "":
+	case *pods && o.SDKImage == "":
 		return errors.New("--real-pods needs --image")
-	case *real:
+	case *pods:
 		o.Pods = control.RealPods
 		o.Nodes = []control.Node{{}} // ports are given once in the cluster
 	case *paper:
@@ -119,8 +119,8 @@ func side(ctx context.Context, args []string) error {
 	port := fs.Int("http-port", 9358, "port of the REST API, on localhost")
 	fs.Int("grpc-port", 9357, "not served")
 	health := fs.Int("health-port", 8080, "port of the kubelet's probes")
-	name := fs.String("gameserver-name", os.Getenv("GAMESERVER_NAME"), "the game server")
-	namespace := fs.String("pod-namespace", os.Getenv("POD_NAMESPACE"), "its namespace")
+	name := fs.String("gameserver-name", env("GAMESERVER_NAME"), "the game server")
+	namespace := fs.String("pod-namespace", env("POD_NAMESPACE"), "its namespace")
 	delay := fs.Duration("requests-rate-limit", rateLimit(), "how long writes are collected")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -150,8 +150,10 @@ func side(ctx context.Context, args []string) error {
 	}, net.JoinHostPort("localhost", strconv.Itoa(*port)), net.JoinHostPort("", strconv.Itoa(*health)))
 }
 
+func env(name string) string { return os.Getenv(name) } //nolint:forbidigo // this is a command
+
 func rateLimit() time.Duration {
-	d, err := time.ParseDuration(os.Getenv("REQUESTS_RATE_LIMIT"))
+	d, err := time.ParseDuration(env("REQUESTS_RATE_LIMIT"))
 	if err != nil {
 		return 500 * time.Millisecond
 	}
