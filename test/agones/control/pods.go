@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/informers"
@@ -136,6 +137,9 @@ func (c *Controller) sidecar(gs *object.GameServer) corev1.Container {
 			}},
 			{Name: "LOG_LEVEL", Value: gs.Spec.SDKServer.LogLevel},
 			{Name: "REQUESTS_RATE_LIMIT", Value: "500ms"},
+		},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("30m")},
 		},
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		RestartPolicy:   &always,
