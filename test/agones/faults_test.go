@@ -1,7 +1,6 @@
 package agones_test
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -126,7 +125,7 @@ func TestFaults(t *testing.T) {
 		if st.State != allocation.Allocated || !dead[st.GameServerName] {
 			t.Errorf("got %+v: the dead are allocatable until somebody notices", st)
 		}
-		f.eventually("the dead are replaced", time.Minute, func(context.Context) (bool, any) {
+		f.eventually("the dead are replaced", time.Minute, func() (bool, any) {
 			var l object.GameServerList
 			f.get(gsPath+"?labelSelector=agones.dev/fleet%3Drf", &l)
 			up := 0

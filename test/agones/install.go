@@ -37,8 +37,8 @@ const (
 
 type object = map[string]any
 
-func gvr(group, version, resource string) schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: group, Version: version, Resource: resource}
+func gvr(group, resource string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}
 }
 
 // apply creates an object or replaces the one that is there.
@@ -67,7 +67,7 @@ func (s *Standin) apply(ctx context.Context, r schema.GroupVersionResource, name
 func (s *Standin) install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := s.apply(ctx, gvr("", "v1", "namespaces"), "", object{
+	if err := s.apply(ctx, gvr("", "namespaces"), "", object{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": s.opts.System},
 	}); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *Standin) install(ctx context.Context) error {
 		return err
 	}
 	ca := base64.StdEncoding.EncodeToString(s.ca.pem)
-	if err := s.apply(ctx, gvr("apiregistration.k8s.io", "v1", "apiservices"), "", object{
+	if err := s.apply(ctx, gvr("apiregistration.k8s.io", "apiservices"), "", object{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
 		"metadata": object{"name": "v1.allocation.agones.dev"},
 		"spec": object{
@@ -113,7 +113,7 @@ func (s *Standin) installResources(ctx context.Context) error {
 		if o == nil {
 			continue
 		}
-		if err := s.apply(ctx, gvr("apiextensions.k8s.io", "v1", "customresourcedefinitions"), "", o); err != nil {
+		if err := s.apply(ctx, gvr("apiextensions.k8s.io", "customresourcedefinitions"), "", o); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (s *Standin) installService(ctx context.Context) error {
 	if s.loopback() {
 		return nil
 	}
-	return s.apply(ctx, gvr("discovery.k8s.io", "v1", "endpointslices"), s.opts.System, object{
+	return s.apply(ctx, gvr("discovery.k8s.io", "endpointslices"), s.opts.System, object{
 		"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
 		"metadata":    object{"name": service, "labels": object{"kubernetes.io/service-name": service}},
 		"addressType": "IPv4",
@@ -156,7 +156,7 @@ func (s *Standin) installService(ctx context.Context) error {
 
 // replaceService makes it anew: its cluster IP can't be changed by an update.
 func (s *Standin) replaceService(ctx context.Context, spec object) error {
-	r := gvr("", "v1", "services")
+	r := gvr("", "services")
 	err := s.dynamic.Resource(r).Namespace(s.opts.System).Delete(ctx, service, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -168,9 +168,9 @@ func (s *Standin) replaceService(ctx context.Context, spec object) error {
 
 // removeService makes the API server lose us.
 func (s *Standin) removeService(ctx context.Context) error {
-	r, name := gvr("", "v1", "services"), service
+	r, name := gvr("", "services"), service
 	if !s.loopback() {
-		r = gvr("discovery.k8s.io", "v1", "endpointslices")
+		r = gvr("discovery.k8s.io", "endpointslices")
 	}
 	return s.dynamic.Resource(r).Namespace(s.opts.System).Delete(ctx, name, metav1.DeleteOptions{})
 }
@@ -202,7 +202,7 @@ func (s *Standin) installWebhooks(ctx context.Context, ca string) error {
 			rule("agones.dev", "gameservers", "CREATE"),
 			rule("autoscaling.agones.dev", "fleetautoscalers", "CREATE", "UPDATE")),
 	} {
-		r := gvr("admissionregistration.k8s.io", "v1", strings.ToLower(kind)+"webhookconfigurations")
+		r := gvr("admissionregistration.k8s.io", strings.ToLower(kind)+"webhookconfigurations")
 		if err := s.apply(ctx, r, "", object{
 			"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind + "WebhookConfiguration",
 			"metadata": object{"name": "agones-stand-in"}, "webhooks": hooks,
@@ -215,17 +215,17 @@ func (s *Standin) installWebhooks(ctx context.Context, ca string) error {
 
 // installAccount gives the Pods of a namespace their account.
 func (s *Standin) installAccount(ctx context.Context, namespace string) error {
-	if err := s.apply(ctx, gvr("", "v1", "namespaces"), "", object{
+	if err := s.apply(ctx, gvr("", "namespaces"), "", object{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": namespace},
 	}); err != nil {
 		return err
 	}
-	if err := s.apply(ctx, gvr("", "v1", "serviceaccounts"), namespace, object{
+	if err := s.apply(ctx, gvr("", "serviceaccounts"), namespace, object{
 		"apiVersion": "v1", "kind": "ServiceAccount", "metadata": object{"name": control.ServiceAccount},
 	}); err != nil {
 		return err
 	}
-	if err := s.apply(ctx, gvr("rbac.authorization.k8s.io", "v1", "clusterroles"), "", object{
+	if err := s.apply(ctx, gvr("rbac.authorization.k8s.io", "clusterroles"), "", object{
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": object{"name": control.ServiceAccount},
 		"rules": []any{
 			object{"apiGroups": []any{"agones.dev"}, "resources": []any{"gameservers"}, "verbs": []any{"list", "update", "watch", "get", "patch"}},
@@ -234,7 +234,7 @@ func (s *Standin) installAccount(ctx context.Context, namespace string) error {
 	}); err != nil {
 		return err
 	}
-	return s.apply(ctx, gvr("rbac.authorization.k8s.io", "v1", "rolebindings"), namespace, object{
+	return s.apply(ctx, gvr("rbac.authorization.k8s.io", "rolebindings"), namespace, object{
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": object{"name": control.ServiceAccount},
 		"subjects": []any{object{"kind": "ServiceAccount", "name": control.ServiceAccount, "namespace": namespace}},
 		"roleRef":  object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": control.ServiceAccount},
@@ -263,7 +263,7 @@ func (s *Standin) admitted(ctx context.Context) error {
 		"spec": object{"replicas": int64(0), "template": object{"spec": object{"template": object{}}}},
 	}}
 	for {
-		got, err := s.dynamic.Resource(gvr("agones.dev", "v1", "fleets")).Namespace(s.opts.Namespaces[0]).
+		got, err := s.dynamic.Resource(gvr("agones.dev", "fleets")).Namespace(s.opts.Namespaces[0]).
 			Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err == nil && got.GetAnnotations()[kinds.VersionKey] != "" {
 			return nil
@@ -290,7 +290,7 @@ func (s *Standin) until(ctx context.Context, path string, wanted func(error) boo
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s still answers %w (%s)", path, err, context.Cause(ctx))
+			return fmt.Errorf("%s still answers %w: %w", path, err, context.Cause(ctx))
 		case <-time.After(look):
 		}
 	}

@@ -1,7 +1,6 @@
 package agones_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -46,7 +45,7 @@ func TestPodsOnFakeNodes(t *testing.T) {
 // scheduled waits until n servers are Scheduled and know their Pod's address.
 func (f *fixture) scheduled(t *testing.T, n int) {
 	t.Helper()
-	f.eventually("servers are scheduled", time.Minute, func(context.Context) (bool, any) {
+	f.eventually("servers are scheduled", time.Minute, func() (bool, any) {
 		var l object.GameServerList
 		f.get(gsPath, &l)
 		at := 0

@@ -2,7 +2,6 @@ package agones_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -91,7 +90,7 @@ func TestRecordedRealPods(t *testing.T) {
 		if err := kill(n, name, "sidecar"); err != nil {
 			t.Fatal(err)
 		}
-		f.eventually("the sidecar runs again", 20*time.Second, func(context.Context) (bool, any) {
+		f.eventually("the sidecar runs again", 20*time.Second, func() (bool, any) {
 			var pod struct {
 				Status struct {
 					Init []struct {
@@ -107,7 +106,7 @@ func TestRecordedRealPods(t *testing.T) {
 			t.Errorf("%s is being deleted: recorded unchanged", name)
 		}
 		// The new sidecar works: the game ends through it.
-		f.eventually("the game ends through the new sidecar", 20*time.Second, func(context.Context) (bool, any) {
+		f.eventually("the game ends through the new sidecar", 20*time.Second, func() (bool, any) {
 			err := f.order(name, "shutdown")
 			all := states(h.of(name))
 			return slices.Contains(all, "Shutdown"), err
@@ -167,7 +166,7 @@ func (f *fixture) order(name, what string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := conn.Write([]byte(what)); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package agones_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -97,7 +96,7 @@ func (f *fixture) die(t *testing.T, h *history, file string, do func(name string
 		return st.ReadyReplicas > 0 && st.ReadyReplicas+st.AllocatedReplicas == st.Replicas
 	})
 	name := f.allocate(`{"selectors":[{"matchLabels":{"agones.dev/fleet":"df"}}]}`).GameServerName
-	f.eventually("the watch saw it Allocated", 5*time.Second, func(context.Context) (bool, any) {
+	f.eventually("the watch saw it Allocated", 5*time.Second, func() (bool, any) {
 		all := states(h.of(name))
 		return slices.Contains(all, "Allocated"), all
 	})
@@ -105,7 +104,7 @@ func (f *fixture) die(t *testing.T, h *history, file string, do func(name string
 	if err := do(name); err != nil {
 		t.Fatal(err)
 	}
-	f.eventually(name+" is gone", 40*time.Second, func(context.Context) (bool, any) {
+	f.eventually(name+" is gone", 40*time.Second, func() (bool, any) {
 		all := h.of(name)
 		return all[len(all)-1].gone, states(all)
 	})
@@ -124,7 +123,7 @@ func (f *fixture) die(t *testing.T, h *history, file string, do func(name string
 	if took := after[0].at.Sub(begin); !between(took, max(0, first-early), first+early) {
 		t.Errorf("%s after %v, recorded after %v", after[0].state, took, first)
 	}
-	f.eventually("a replacement", 10*time.Second, func(context.Context) (bool, any) {
+	f.eventually("a replacement", 10*time.Second, func() (bool, any) {
 		for n := range h.names() {
 			if !others[n] {
 				return true, nil
@@ -132,7 +131,7 @@ func (f *fixture) die(t *testing.T, h *history, file string, do func(name string
 		}
 		return false, others
 	})
-	f.eventually("the events are as recorded", 10*time.Second, func(context.Context) (bool, any) {
+	f.eventually("the events are as recorded", 10*time.Second, func() (bool, any) {
 		got := f.notes("GameServer", name)
 		for _, n := range want.notes() {
 			if got[n] == 0 {
@@ -158,7 +157,7 @@ func TestRecordedDeadReady(t *testing.T) {
 	if st.State != allocation.Allocated || st.GameServerName != name {
 		t.Errorf("got %+v, want the dead %s as recorded in death/09", st, name)
 	}
-	f.eventually(name+" is gone", 20*time.Second, func(context.Context) (bool, any) {
+	f.eventually(name+" is gone", 20*time.Second, func() (bool, any) {
 		all := h.of(name)
 		return all[len(all)-1].gone, states(all)
 	})
@@ -185,7 +184,7 @@ func TestRecordedDeadReady(t *testing.T) {
 	}
 	f.replay(c, "gameserver/09-unhealthy-standalone.json")
 	f.replay(c, "gameserver/11-delete.json")
-	f.eventually("lone-1 is gone", 10*time.Second, func(context.Context) (bool, any) {
+	f.eventually("lone-1 is gone", 10*time.Second, func() (bool, any) {
 		status, b := f.do(http.MethodGet, gsPath+"/lone-1", nil, "")
 		return status == http.StatusNotFound, string(b)
 	})

@@ -108,7 +108,7 @@ func recordedStates(t *testing.T, name string) ([]string, int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	var all []seen
 	var generation int64
 	lines := bufio.NewScanner(file)
@@ -167,7 +167,7 @@ func stream(ctx context.Context, t *testing.T, url string) func() []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(req) //nolint:bodyclose // below
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,8 +212,8 @@ func TestRecordedLife(t *testing.T) {
 	for _, name := range under(t, "sdk-incluster", append(later, "01-gameserver-ready.json")...) {
 		f.sdk(c, base, name)
 	}
-	f.eventually("the list is written", 10*time.Second, func(ctx context.Context) (bool, any) {
-		gs, err := f.GameServers.Get(ctx, "default", "life-1")
+	f.eventually("the list is written", 10*time.Second, func() (bool, any) {
+		gs, err := f.GameServers.Get(f.t.Context(), "default", "life-1")
 		return err == nil && gs.Status.State == object.Ready && slices.Equal(gs.Status.Lists["players"].Values, []string{"bob"}), gs
 	})
 	if took := time.Since(begin); !between(took, 500*time.Millisecond, 700*time.Millisecond) {
@@ -238,7 +238,7 @@ func TestRecordedLife(t *testing.T) {
 	f.sdk(c, base, "sdk-incluster/34-ready-from-allocated.json")
 	f.await("life-1", object.Ready)
 	f.sdk(c, base, "sdk-incluster/35-shutdown.json")
-	f.eventually("life-1 is gone", 20*time.Second, func(context.Context) (bool, any) {
+	f.eventually("life-1 is gone", 20*time.Second, func() (bool, any) {
 		all := h.of("life-1")
 		return all[len(all)-1].gone, states(all)
 	})
@@ -358,7 +358,7 @@ func (f *fixture) compareEvents(name, recorded string) {
 			want[n.String()] = max(1, n.Count)
 		}
 	}
-	f.eventually("the events are as recorded", 10*time.Second, func(context.Context) (bool, any) {
+	f.eventually("the events are as recorded", 10*time.Second, func() (bool, any) {
 		got := f.notes("GameServer", name)
 		for k, n := range want {
 			if got[k] != n {

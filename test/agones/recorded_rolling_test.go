@@ -1,7 +1,6 @@
 package agones_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -148,9 +147,9 @@ func (f *fixture) follow(name string, done func(snapshot) bool) extremes {
 }
 
 // snapshots passes what a Fleet has at the moment to see.
-func (f *fixture) snapshots(name string, see func(snapshot) bool) func(context.Context) (bool, any) {
-	return func(ctx context.Context) (bool, any) {
-		fleet, err := f.Fleets.Get(ctx, "default", name)
+func (f *fixture) snapshots(name string, see func(snapshot) bool) func() (bool, any) {
+	return func() (bool, any) {
+		fleet, err := f.Fleets.Get(f.t.Context(), "default", name)
 		if err != nil || fleet.Status == nil {
 			return false, err
 		}
@@ -168,8 +167,8 @@ func (f *fixture) snapshots(name string, see func(snapshot) bool) func(context.C
 	}
 }
 
-func (f *fixture) noServers(fleet string) func(context.Context) (bool, any) {
-	return func(context.Context) (bool, any) {
+func (f *fixture) noServers(fleet string) func() (bool, any) {
+	return func() (bool, any) {
 		var l object.GameServerList
 		f.get(gsPath+"?labelSelector=agones.dev/fleet%3D"+fleet, &l)
 		return len(l.Items) == 0, len(l.Items)

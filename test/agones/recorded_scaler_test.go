@@ -1,7 +1,6 @@
 package agones_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -169,7 +168,7 @@ func (s *scalers) phase(file, scaler string, calls int) []hookCall {
 	var p phase
 	s.hook.here(s.t, file, &p)
 	s.hook.become(p.Mode)
-	s.eventually(fmt.Sprintf("%s: %d calls", file, calls), time.Minute, func(context.Context) (bool, any) {
+	s.eventually(fmt.Sprintf("%s: %d calls", file, calls), time.Minute, func() (bool, any) {
 		n := len(s.hook.called())
 		return n >= calls, n
 	})
@@ -177,7 +176,7 @@ func (s *scalers) phase(file, scaler string, calls int) []hookCall {
 		calls = 0
 	}
 	var status any
-	s.eventually(file+": the status is as recorded", 20*time.Second, func(context.Context) (bool, any) {
+	s.eventually(file+": the status is as recorded", 20*time.Second, func() (bool, any) {
 		var fas map[string]any
 		s.get(scalerPath+"/"+scaler, &fas)
 		status = fas["status"]
@@ -185,7 +184,7 @@ func (s *scalers) phase(file, scaler string, calls int) []hookCall {
 		s.c.compare("", "", p.After.Status, status)
 		return len(s.c.faults) == 0, s.c.faults
 	})
-	s.eventually(file+": the events are as recorded", 20*time.Second, func(context.Context) (bool, any) {
+	s.eventually(file+": the events are as recorded", 20*time.Second, func() (bool, any) {
 		got := s.notes("FleetAutoscaler", scaler)
 		for _, n := range p.Events {
 			n.Source.Component = "fleetautoscaler-controller"
@@ -228,8 +227,8 @@ func TestRecordedAutoscaler(t *testing.T) {
 	f.counted("af", func(st *object.FleetStatus) bool { return st.ReadyReplicas == 4 })
 	s.phase("fleetautoscaler/02-noscale.json", "af-web", 1)
 	calls := s.phase("fleetautoscaler/03-http-500.json", "af-web", 6)
-	for i, want := range []time.Duration{200, 200, 200, 200, 3000} {
-		want *= time.Millisecond
+	for i, ms := range []int{200, 200, 200, 200, 3000} {
+		want := time.Duration(ms) * time.Millisecond
 		if got := calls[i+1].at.Sub(calls[i].at); !between(got, want-20*time.Millisecond, want) {
 			t.Errorf("after error %d the next call came after %v, recorded %v", i+1, got, want)
 		}
@@ -273,7 +272,7 @@ func TestRecordedAutoscaler(t *testing.T) {
 	f.counted("af", func(st *object.FleetStatus) bool { return st.ReadyReplicas == 1 })
 	s.create("fleetautoscaler/40-create-buffer-default-sync.json")
 	want := load(t, "fleetautoscaler/41-buffer-status.json").Response.Body.(map[string]any)["status"] //nolint:forcetypeassert // a test's
-	f.eventually("the buffer's status is as recorded", 20*time.Second, func(context.Context) (bool, any) {
+	f.eventually("the buffer's status is as recorded", 20*time.Second, func() (bool, any) {
 		var fas map[string]any
 		f.get(scalerPath+"/af-buf", &fas)
 		s.c.faults = nil
@@ -358,7 +357,7 @@ func (s *scalers) awaitEvents(name string) {
 		Events map[string][]note `json:"events"`
 	}
 	s.hook.here(s.t, "fleetautoscaler/50-events.json", &all)
-	s.eventually("the events of "+name+" are as recorded", 30*time.Second, func(context.Context) (bool, any) {
+	s.eventually("the events of "+name+" are as recorded", 30*time.Second, func() (bool, any) {
 		got := s.notes("FleetAutoscaler", name)
 		for _, n := range all.Events[name] {
 			n.Source.Component = "fleetautoscaler-controller"

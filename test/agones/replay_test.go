@@ -1,14 +1,13 @@
 package agones_test
 
 import (
-	"context"
 	"encoding/json"
-	"time"
-
-	"github.com/throng-gg/throng/test/agones/object"
 	"io"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/throng-gg/throng/test/agones/object"
 )
 
 // do sends a request to the API server.
@@ -63,9 +62,9 @@ func (f *fixture) create(path, body string, into any) {
 func (f *fixture) await(name string, want object.State) *object.GameServer {
 	f.t.Helper()
 	var gs *object.GameServer
-	f.eventually(name+" is "+string(want), 30*time.Second, func(ctx context.Context) (bool, any) {
+	f.eventually(name+" is "+string(want), 30*time.Second, func() (bool, any) {
 		var err error
-		gs, err = f.GameServers.Get(ctx, "default", name)
+		gs, err = f.GameServers.Get(f.t.Context(), "default", name)
 		return err == nil && gs.Status.State == want, gs.Status
 	})
 	return gs

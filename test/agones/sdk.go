@@ -2,6 +2,7 @@ package agones
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 
@@ -86,8 +87,7 @@ func Sidecar(ctx context.Context, cfg sidecar.Config, addr, probes string) error
 	}
 	kubelet, err := net.Listen("tcp", probes) //nolint:noctx // nothing to wait for
 	if err != nil {
-		api.Close()
-		return err
+		return errors.Join(err, api.Close())
 	}
 	s := sidecar.New(cfg)
 	informer := cfg.Servers.Informer(cfg.Namespace, one(cfg.Name))

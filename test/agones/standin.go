@@ -69,7 +69,7 @@ func Start(ctx context.Context, cfg *rest.Config, opts Options) (*Standin, error
 	s.cfg = rest.CopyConfig(cfg)
 	s.cfg.QPS = -1 // no limit of our own
 	s.ctx, s.cancel = context.WithCancel(klog.NewContext(ctx, logr.FromSlogHandler(s.opts.Log.Handler())))
-	if err := s.start(); err != nil {
+	if err := s.start(); err != nil { //nolint:contextcheck // the parts live until Close
 		s.Close()
 		return nil, fmt.Errorf("start Agones' stand-in: %w", err)
 	}
@@ -229,7 +229,7 @@ func (s *Standin) StopExtensions(ctx context.Context) error {
 
 // StartExtensions runs them again and waits until the API server finds them.
 func (s *Standin) StartExtensions(ctx context.Context) error {
-	if err := s.runExtensions(); err != nil {
+	if err := s.runExtensions(); err != nil { //nolint:contextcheck // they live until Close
 		return err
 	}
 	if err := s.installService(ctx); err != nil {
@@ -258,7 +258,7 @@ func (s *Standin) runExtensions() error {
 	if err != nil {
 		return err
 	}
-	s.port = l.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // we listen on TCP
+	s.port = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // we listen on TCP
 	return s.run("extensions", func(ctx context.Context) {
 		var wg sync.WaitGroup
 		wg.Go(func() { a.Run(ctx) })

@@ -84,9 +84,9 @@ func (f *fixture) fleetLike(of, name string, replicas int32) {
 	f.counted(name, func(st *object.FleetStatus) bool { return st.ReadyReplicas == replicas })
 }
 
-func (f *fixture) fleetIs(name string, want func(*object.FleetStatus) bool) func(context.Context) (bool, any) {
-	return func(ctx context.Context) (bool, any) {
-		got, err := f.Fleets.Get(ctx, "default", name)
+func (f *fixture) fleetIs(name string, want func(*object.FleetStatus) bool) func() (bool, any) {
+	return func() (bool, any) {
+		got, err := f.Fleets.Get(f.t.Context(), "default", name)
 		if err != nil || got.Status == nil {
 			return false, err
 		}
@@ -94,12 +94,12 @@ func (f *fixture) fleetIs(name string, want func(*object.FleetStatus) bool) func
 	}
 }
 
-func (f *fixture) eventually(what string, within time.Duration, ok func(context.Context) (bool, any)) {
+func (f *fixture) eventually(what string, within time.Duration, ok func() (bool, any)) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), within)
 	defer cancel()
 	for {
-		done, last := ok(ctx)
+		done, last := ok()
 		if done {
 			return
 		}

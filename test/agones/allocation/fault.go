@@ -99,7 +99,7 @@ func (fs *Faults) conflict() bool {
 func lose(w http.ResponseWriter) {
 	if h, ok := w.(http.Hijacker); ok {
 		if c, _, err := h.Hijack(); err == nil {
-			c.Close()
+			_ = c.Close()
 			return
 		}
 	}

@@ -93,7 +93,7 @@ func (a *Allocator) kube(w http.ResponseWriter, r *http.Request) {
 	kind := jsonType
 	if strings.HasPrefix(r.Header.Get("Accept"), "application/yaml") {
 		kind = "application/yaml"
-		b, _ = yaml.JSONToYAML(b) //nolint:errcheck // it is JSON
+		b, _ = yaml.JSONToYAML(b) // it is JSON
 	}
 	reply(w, http.StatusCreated, kind, b)
 }

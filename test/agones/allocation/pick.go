@@ -83,7 +83,7 @@ func pick(ordered []*object.GameServer, selectors []Selector, taken func(*object
 	return nil
 }
 
-func (s Selector) holds(gs *object.GameServer) bool {
+func (s *Selector) holds(gs *object.GameServer) bool {
 	for name, want := range s.Counters {
 		c, ok := gs.Status.Counters[name]
 		if !ok || !within(c.Count, want.MinCount, want.MaxCount) ||

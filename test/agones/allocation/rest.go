@@ -37,7 +37,7 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-func (n *number) plain() *int64 {
+func plain(n *number) *int64 {
 	if n == nil {
 		return nil
 	}
@@ -178,13 +178,13 @@ func (in *restRequest) spec() *Spec {
 		if s.Counters == nil {
 			s.Counters = map[string]CounterAction{}
 		}
-		s.Counters[name] = CounterAction{Action: c.Action, Amount: c.Amount.plain(), Capacity: c.Capacity.plain()}
+		s.Counters[name] = CounterAction{Action: c.Action, Amount: plain(c.Amount), Capacity: plain(c.Capacity)}
 	}
 	for name, l := range in.Lists {
 		if s.Lists == nil {
 			s.Lists = map[string]ListAction{}
 		}
-		s.Lists[name] = ListAction{AddValues: l.AddValues, DeleteValues: l.DeleteValues, Capacity: l.Capacity.plain()}
+		s.Lists[name] = ListAction{AddValues: l.AddValues, DeleteValues: l.DeleteValues, Capacity: plain(l.Capacity)}
 	}
 	return s
 }

@@ -89,8 +89,8 @@ func (c *Controller) runScaler(ctx context.Context, fas *object.FleetAutoscaler)
 		called := time.Now()
 		err := c.sync(ctx, fas.Namespace, fas.Name)
 		now := time.Now()
-		// The last tick at or before a moment has this number.
-		tick := func(t time.Time) time.Duration { return t.Sub(begin) / interval }
+		// The last tick at or before a moment is this long after the first.
+		tick := func(t time.Time) time.Duration { return t.Sub(begin).Truncate(interval) }
 		missed := tick(now) > tick(called)
 		switch {
 		case missed:
@@ -100,7 +100,7 @@ func (c *Controller) runScaler(ctx context.Context, fas *object.FleetAutoscaler)
 		case err != nil:
 			next = now.Add(slow)
 		default:
-			next = begin.Add((tick(now) + 1) * interval)
+			next = begin.Add(tick(now) + interval)
 		}
 		if err == nil {
 			failures = 0

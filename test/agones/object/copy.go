@@ -17,13 +17,17 @@ type ListOf[T any] struct {
 	Items []T `json:"items"`
 }
 
-// The lists, by names that a scheme derives kinds from.
-type (
-	GameServerList      struct{ ListOf[GameServer] }
-	GameServerSetList   struct{ ListOf[GameServerSet] }
-	FleetList           struct{ ListOf[Fleet] }
-	FleetAutoscalerList struct{ ListOf[FleetAutoscaler] }
-)
+// GameServerList is a list of game servers.
+type GameServerList struct{ ListOf[GameServer] }
+
+// GameServerSetList is a list of sets.
+type GameServerSetList struct{ ListOf[GameServerSet] }
+
+// FleetList is a list of Fleets.
+type FleetList struct{ ListOf[Fleet] }
+
+// FleetAutoscalerList is a list of autoscalers.
+type FleetAutoscalerList struct{ ListOf[FleetAutoscaler] }
 
 // DeepCopyObject implements runtime.Object.
 func (l *GameServerList) DeepCopyObject() runtime.Object { c := *l; return &c }
@@ -70,7 +74,8 @@ func (g *GameServer) DeepCopy() *GameServer {
 func (g *GameServer) DeepCopyObject() runtime.Object { return g.DeepCopy() }
 
 func (t Template) copied() Template {
-	t.ObjectMeta = *t.ObjectMeta.DeepCopy()
+	meta := t.ObjectMeta
+	t.ObjectMeta = *meta.DeepCopy()
 	t.Spec = t.Spec.copied()
 	return t
 }

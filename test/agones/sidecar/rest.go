@@ -119,8 +119,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, f call) {
 }
 
 func answer(w http.ResponseWriter, out any, err error) {
-	var no *refusal
-	if errors.As(err, &no) {
+	if no, ok := errors.AsType[*refusal](err); ok {
 		send(w, no.status, map[string]any{"code": no.code, "message": no.message, "details": []string{}})
 		return
 	}

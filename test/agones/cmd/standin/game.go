@@ -16,10 +16,10 @@ const (
 	beat     = 2 * time.Second
 )
 
-// exitCode ends the process with a code.
-type exitCode int
+// exitError ends the process with a code.
+type exitError int
 
-func (e exitCode) Error() string { return "exit code " + strconv.Itoa(int(e)) }
+func (e exitError) Error() string { return "exit code " + strconv.Itoa(int(e)) }
 
 // playGame is a game server for tests in Pods: it says that it is ready and
 // healthy, and does what datagrams tell it: "exit CODE", "mute", "shutdown".
@@ -33,7 +33,7 @@ func playGame(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	for call(ctx, sdk+"/ready") != nil { // the sidecar's port opens a little later
 		select {
 		case <-ctx.Done():
@@ -59,7 +59,7 @@ func playGame(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				return exitCode(code)
+				return exitError(code)
 			case "mute":
 				ticks.Stop()
 			case "shutdown":

@@ -38,7 +38,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // the root of all
 	defer stop()
 	err := run(ctx, os.Args[1:])
-	if code := exitCode(0); errors.As(err, &code) {
+	if code, ok := errors.AsType[exitError](err); ok {
 		os.Exit(int(code)) //nolint:gocritic // nothing is left to stop
 	}
 	if err != nil {
