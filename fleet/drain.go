@@ -13,6 +13,9 @@ const (
 	lookTime   = time.Second     // between looks at where servers run
 	drainAgain = 5 * time.Second // until a session is told again that it drains
 	mostDrains = 32              // sessions told at one look
+	// stuckTime is how long a session that drains keeps others from beginning to:
+	// its players cannot be moved, which theirs may well be.
+	stuckTime = time.Minute
 )
 
 // sight is what the table knows of where servers run, and which of them leave.
@@ -24,7 +27,8 @@ type sight struct {
 	drains   []throng.FleetDrain
 	avoid    []string
 	told     map[throng.SessionID]toldDrain
-	renew    time.Time // no server in place of an old one until then
+	draining map[throng.SessionID]time.Time // those that drain, since when as far as was seen
+	renew    time.Time                      // no server in place of an old one until then
 }
 
 // toldDrain is that a session was told to drain.
@@ -105,6 +109,11 @@ func (t *table) look(now time.Time) {
 	for id := range t.sight.told {
 		if _, lives := t.bound[id]; !lives {
 			delete(t.sight.told, id)
+		}
+	}
+	for id := range t.sight.draining {
+		if _, lives := t.bound[id]; !lives {
+			delete(t.sight.draining, id)
 		}
 	}
 }
@@ -197,7 +206,7 @@ func (t *table) leave(ctx context.Context, now time.Time) {
 	draining, told := 0, make([]int, len(t.sight.drains))
 	waiting := make([][]throng.Session, len(t.sight.drains))
 	for host, live := range t.hosts {
-		if live.State == throng.SessionDraining {
+		if t.moves(live, now) {
 			draining++
 		}
 		d, at, yes := t.drainAt(host)
@@ -223,6 +232,19 @@ func (t *table) leave(ctx context.Context, now time.Time) {
 			t.tellDrain(ctx, live.ID, d, now)
 		}
 	}
+}
+
+// moves says whether a session drains, and its players are still on the move.
+func (t *table) moves(live throng.Session, now time.Time) bool {
+	if live.State != throng.SessionDraining {
+		return false
+	}
+	since, seen := t.sight.draining[live.ID]
+	if !seen {
+		since = now
+		t.sight.draining[live.ID] = now
+	}
+	return now.Sub(since) < stuckTime
 }
 
 // drainAt is the drain of a server that hosts a session, if telling it is ours: it

@@ -150,6 +150,27 @@ func TestDrainOfACluster(t *testing.T) {
 	})
 }
 
+// Sessions whose players cannot be moved do not keep others from draining.
+func TestDrainPassesOverWhoIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSited()
+		r.run(t, 0, 20)
+		after(t, 2*time.Second)
+		for range 6 {
+			r.opens(t)
+			after(t, 2*time.Second)
+		}
+		r.drain(t, throng.FleetDrain{Kind: throng.DrainCluster, Name: "a"})
+		for i, want := range []int{2, 4, 6} { // nobody leaves
+			after(t, 30*time.Second)
+			if n := len(r.drained); n != want {
+				t.Errorf("after %d half minutes %d sessions drain, want %d", 2*i+1, n, want)
+			}
+			after(t, 35*time.Second)
+		}
+	})
+}
+
 // endIt ends a session as its server does, which is gone then.
 func (r *region) endIt(t *testing.T, id throng.SessionID) {
 	t.Helper()

@@ -26,7 +26,7 @@ type PaceView struct {
 	Until    time.Time // when its sessions end; zero: never
 	Waiting  int       // sessions to drain that were not told yet
 	Told     int       // those that were
-	Draining int       // sessions of the region that drain
+	Draining int       // sessions of the region that drain, and are not stuck
 	Idle     int       // servers elsewhere for those who find no seat in a session
 }
 

@@ -148,7 +148,7 @@ func newTable(o *Orchestrator, spawn func(func())) *table {
 		bound:    map[throng.SessionID]throng.ServerID{},
 		endings:  map[throng.SessionID]*ending{},
 		absent:   map[throng.SessionID]int{},
-		sight:    sight{told: map[throng.SessionID]toldDrain{}},
+		sight:    sight{told: map[throng.SessionID]toldDrain{}, draining: map[throng.SessionID]time.Time{}},
 		began:    time.Now(),
 		target:   o.stock.Floor,
 	}
