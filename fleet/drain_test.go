@@ -163,7 +163,7 @@ func TestDrainPassesOverWhoIsStuck(t *testing.T) {
 		r.drain(t, throng.FleetDrain{Kind: throng.DrainCluster, Name: "a"})
 		for i, want := range []int{2, 4, 6} { // nobody leaves
 			after(t, 30*time.Second)
-			if n := len(r.drained); n != want {
+			if n := r.draining(); n != want {
 				t.Errorf("after %d half minutes %d sessions drain, want %d", 2*i+1, n, want)
 			}
 			after(t, 35*time.Second)
