@@ -243,7 +243,9 @@ type FleetList struct {
 // FleetRecord The game servers of one cluster.
 type FleetRecord struct {
 	// Away Why nothing can be started there now; missing: it can.
-	Away    string `json:"away,omitempty,omitzero"`
+	Away string `json:"away,omitempty,omitzero"`
+
+	// Cluster Empty: of servers that are asked for, and on none yet as far as is known.
 	Cluster string `json:"cluster"`
 
 	// Coming Servers that are being started.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -53,6 +55,14 @@ func (f listFlags) run(e *env, show func(ctx context.Context, out io.Writer) err
 	}
 }
 
+// writeJSON prints an object, in one line if others follow.
+func (f listFlags) writeJSON(out io.Writer, v any) error {
+	if f.Watch {
+		return json.NewEncoder(out).Encode(v)
+	}
+	return writeJSON(out, v)
+}
+
 // serversCmd lists game servers.
 type serversCmd struct {
 	Cluster string `help:"Of this cluster only."`
@@ -76,7 +86,7 @@ func (c *serversCmd) Run(e *env) error {
 			servers = slices.DeleteFunc(servers, func(s gen.ServerRecord) bool { return s.Status != c.Status })
 		}
 		if c.JSON {
-			return writeJSON(out, gen.ServerList{Servers: servers, Partial: partial})
+			return c.writeJSON(out, gen.ServerList{Servers: servers, Partial: partial})
 		}
 		if partial {
 			fmt.Fprintln(e.err, partialWords)
@@ -132,7 +142,7 @@ func (c *fleetsCmd) Run(e *env) error {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(out, list)
+			return c.writeJSON(out, list)
 		}
 		if list.Partial {
 			fmt.Fprintln(e.err, partialWords)
@@ -150,7 +160,7 @@ func (c *fleetsCmd) Run(e *env) error {
 			for _, some := range f.Servers {
 				total += some
 			}
-			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", f.Cluster, f.Warm, f.Coming, total,
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", cmp.Or(f.Cluster, "(not placed)"), f.Warm, f.Coming, total,
 				n(throng.StatusStarting, throng.StatusFound), n(throng.StatusWarm), n(throng.StatusHanded, throng.StatusBound),
 				n(throng.StatusDraining), n(throng.StatusLeaving), n(throng.StatusLeaked), f.Old, f.Image, stateOf(f))
 		}

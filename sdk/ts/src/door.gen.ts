@@ -1433,6 +1433,7 @@ export interface components {
         };
         /** @description The game servers of one cluster. */
         FleetRecord: {
+            /** @description Empty: of servers that are asked for, and on none yet as far as is known. */
             cluster: string;
             /** @description What new servers are made from. */
             image?: string;
