@@ -127,6 +127,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	for _, c := range b.clusters {
 		group.Go(func() { b.mirrorServers(c).run(ctx) })
 		group.Go(func() { b.mirrorFleet(c).run(ctx) })
+		group.Go(func() { b.mirrorPods(c).run(ctx) })
 	}
 	group.Go(func() { b.clean(ctx) })
 	group.Wait()
@@ -206,7 +207,8 @@ func (b *Backend) awaitSync(ctx context.Context, good func(*cluster) bool, enoug
 }
 
 // Watch calls gone for each server that is over, until ctx ends: a crash about
-// 4 s after it, when Agones has noticed. What ended while nobody watched is told
+// a second after it, when the node has noticed, or after four, when Agones has,
+// if pods may not be seen. What ended while nobody watched is told
 // to the next one. Conflict: somebody watches already.
 func (b *Backend) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
 	return b.exits.watch(ctx, gone)

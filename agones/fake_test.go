@@ -50,6 +50,7 @@ type fakeCluster struct {
 	forgot   int         // revisions up to this one are forgotten
 	wake     chan struct{}
 	requests map[string]int // by verb
+	pods     []kind.Pod     // whose processes are over, in this order
 	orders   []string       // IDs, in the order in which they were asked for
 	cut      chan struct{}  // closed: watches break off
 	// fault is asked before a call is served; true: it was answered.
@@ -274,6 +275,8 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/gameserverallocations"):
 		verb = "allocate"
+	case strings.HasSuffix(r.URL.Path, "/pods"):
+		verb = "pods"
 	case r.URL.Query().Get("watch") != "":
 		verb = "watch"
 	case what == "gameservers" || what == "fleets":
@@ -295,6 +298,12 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case verb == "allocate":
 		f.allocate(w, r)
+	case verb == "pods" && r.URL.Query().Get("watch") == "":
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		reply(w, http.StatusOK, kind.List[kind.Pod]{Metadata: kind.ListMeta{ResourceVersion: strconv.Itoa(len(f.pods))}, Items: f.pods})
+	case verb == "pods":
+		f.watchPods(w, r)
 	case what == "gameservers" && verb == "list":
 		f.list(w, r)
 	case what == "gameservers" && verb == "watch":
@@ -337,6 +346,47 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusNotFound, "NotFound", "404 page not found")
 	}
+}
+
+// watchPods tells of all pods after a revision, which counts them.
+func (f *fakeCluster) watchPods(w http.ResponseWriter, r *http.Request) {
+	at, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
+	w.(http.Flusher).Flush() //nolint:forcetypeassert // as net/http's
+	for {
+		f.mu.Lock()
+		news, cut, wake := f.pods[min(at, len(f.pods)):], f.cut, f.wake
+		f.mu.Unlock()
+		for _, p := range news {
+			at++
+			p.Metadata.ResourceVersion = strconv.Itoa(at)
+			if json.NewEncoder(w).Encode(map[string]any{"type": "MODIFIED", "object": p}) != nil {
+				return
+			}
+		}
+		w.(http.Flusher).Flush() //nolint:forcetypeassert // the same
+		select {
+		case <-wake:
+		case <-cut:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// crash ends the process of a server; only its pod says so.
+func (f *fakeCluster) crash(name string, how kind.Terminated) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := kind.Pod{Status: kind.PodStatus{ContainerStatuses: []kind.ContainerStatus{
+		{Name: "sidecar"}, {Name: "game", State: kind.ContainerState{Terminated: &how}},
+	}}}
+	p.Metadata.Name = name
+	p.Metadata.Annotations = map[string]string{kind.AnnotationContainer: "game"}
+	p.Metadata.OwnerReferences = []kind.OwnerReference{{Kind: "GameServer", UID: "uid-" + name}}
+	f.pods = append(f.pods, p)
+	close(f.wake)
+	f.wake = make(chan struct{})
 }
 
 func reply(w http.ResponseWriter, code int, body any) {

@@ -30,7 +30,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}, []string{"cluster", "verb"}),
 		cleaned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "throng_agones_cleaned_total",
-			Help: "GameServers that were deleted, by why: released, late, twin, reused.",
+			Help: "GameServers that were deleted, by why: released, late, twin, reused, dead.",
 		}, []string{"cluster", "reason"}),
 		connected: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "throng_agones_connected",

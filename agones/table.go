@@ -52,8 +52,9 @@ type table struct {
 	records map[place]*record
 	byID    map[throng.ServerID][]*record
 	doomed  map[place]*record
-	over    *recent // servers that are over, with the reason: what comes under their ID later is deleted
-	asked   *recent // with the cluster that was asked for them; the answer is not known
+	dead    map[place]death // of pods that are there still
+	over    *recent         // servers that are over, with the reason: what comes under their ID later is deleted
+	asked   *recent         // with the cluster that was asked for them; the answer is not known
 }
 
 func newTable() *table {
@@ -61,6 +62,7 @@ func newTable() *table {
 		records: map[place]*record{},
 		byID:    map[throng.ServerID][]*record{},
 		doomed:  map[place]*record{},
+		dead:    map[place]death{},
 		over:    newRecent(maxOver),
 		asked:   newRecent(maxOver),
 	}
@@ -72,6 +74,7 @@ const (
 	doomLate     = "late"   // allocated under an ID that is over
 	doomTwin     = "twin"   // a second one under the same ID
 	doomReused   = "reused" // it went back to Ready by itself
+	doomDead     = "dead"   // its process is over
 )
 
 // alive is the server of an ID; nil: there is none.
@@ -134,6 +137,9 @@ func (t *table) settle(r *record) (exits []throng.ServerExit) {
 			r.exact = true
 		}
 		return exits
+	}
+	if d, dead := t.dead[r.place]; dead && d.uid == r.uid {
+		return t.bury(r, d)
 	}
 	if r.over {
 		if _, over := t.over.get(r.id); over && r.doom == "" {
