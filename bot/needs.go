@@ -19,9 +19,10 @@ type Way func(s Seat) client.Dial
 
 // Door places players.
 type Door interface {
-	// Place asks for a seat in the place and waits for it, repeating the ticket
-	// where that helps, until ctx ends.
-	Place(ctx context.Context, p throng.PlayerID, t throng.TicketID, place throng.PlaceID) (Seat, error)
+	// Place asks for the player's seat and waits for it, repeating the ticket
+	// where that helps, until ctx ends. The ticket of another caller is his
+	// party's: the player's seat in it is waited for.
+	Place(ctx context.Context, p throng.PlayerID, t throng.Ticket) (Seat, error)
 	// Seated says whether the player has a seat in the session still. An error
 	// says that the door does not know.
 	Seated(ctx context.Context, p throng.PlayerID, s throng.SessionID) (bool, error)

@@ -25,6 +25,9 @@ const defaultRate = 30
 type player struct {
 	crowd   *crowd
 	index   int
+	party   *party
+	wasIn   bool            // he saw his world once
+	failed  throng.TicketID // the party's ticket that came to nothing for him
 	id      throng.PlayerID
 	rng     *rand.Rand
 	tickets int
@@ -77,6 +80,15 @@ func (p *player) pause(ctx context.Context, tries int) {
 
 // join goes from a new ticket to the first complete snapshot.
 func (p *player) join(ctx context.Context) (*stay, error) {
+	var ticket throng.Ticket
+	leads := p.leads()
+	if !leads { // before he takes a place at the door, which the leader may need
+		var err error
+		if ticket, err = p.party.follow(ctx, p.failed); err != nil {
+			return nil, err
+		}
+		p.failed = ticket.Key.Ticket // unless it brings him in
+	}
 	select {
 	case p.crowd.doors <- struct{}{}:
 		defer func() { <-p.crowd.doors }()
@@ -87,8 +99,10 @@ func (p *player) join(ctx context.Context) (*stay, error) {
 	defer cancel()
 	p.tickets++
 	begun := time.Now()
-	ticket := throng.TicketID(fmt.Sprintf("tkt-%d-%d-%d", begun.UnixMilli(), p.index, p.tickets))
-	seat, err := p.crowd.cfg.Door.Place(joining, p.id, ticket, p.crowd.cfg.Place)
+	if leads {
+		ticket = p.bring(throng.TicketID(fmt.Sprintf("tkt-%d-%d-%d", begun.UnixMilli(), p.index, p.tickets)))
+	}
+	seat, err := p.crowd.cfg.Door.Place(joining, p.id, ticket)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +115,7 @@ func (p *player) join(ctx context.Context) (*stay, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.leave = p.crowd.tally.sit(seat.Session)
+	s.leave = p.crowd.tally.sit(p.index, seat.Session)
 	s.mu.Unlock()
 	var playing context.Context
 	playing, s.quit = context.WithCancel(ctx)
@@ -113,6 +127,7 @@ func (p *player) join(ctx context.Context) (*stay, error) {
 		s.close()
 		return nil, err
 	}
+	p.wasIn = true
 	p.crowd.tally.edit(p.index, func(t *playerTally) {
 		t.place = append(t.place, placed)
 		t.join = append(t.join, s.firstAt.Sub(begun))
@@ -176,7 +191,7 @@ func (s *stay) moved(h wire.Handoff) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leave()
-	s.session, s.leave = h.Session, s.player.crowd.tally.sit(h.Session)
+	s.session, s.leave = h.Session, s.player.crowd.tally.sit(s.player.index, h.Session)
 	s.movedAt, s.unproven, s.welcomes = s.lastAt, true, 1
 	s.player.crowd.tally.edit(s.player.index, func(t *playerTally) { t.handedOff++ })
 }

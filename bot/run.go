@@ -22,6 +22,7 @@ type Config struct {
 	Place    throng.PlaceID
 	Capacity int           // of the place's sessions
 	Players  int           // 1 to 10,000
+	Party    int           // how many come in together; 0 and 1: each for himself
 	For      time.Duration // how long all play, once all were placed
 	Seed     uint64        // of how they walk, and of their names
 	Name     string        // what their names begin with; default "bot"
@@ -46,6 +47,8 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return Report{}, err
 	case cfg.Players < 1 || cfg.Players > 10_000:
 		return Report{}, throng.AtField(throng.Invalid, "--players", "%d is not 1 to 10000", cfg.Players)
+	case cfg.Party < 0 || cfg.Party > max(1, cfg.Capacity):
+		return Report{}, throng.AtField(throng.Invalid, "--party", "%d is not 1 to %d, which a session seats", cfg.Party, cfg.Capacity)
 	case cfg.For <= 0:
 		return Report{}, throng.AtField(throng.Invalid, "--for", "%s is not a time to play", cfg.For)
 	}
@@ -55,10 +58,11 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	if cfg.Way == nil {
 		cfg.Way = func(Seat) client.Dial { return dialUDP }
 	}
+	cfg.Party = max(1, cfg.Party)
 	if cfg.Every == 0 {
 		cfg.Every = 2 * time.Second
 	}
-	c := &crowd{cfg: cfg, walk: walk, tally: newTally(cfg.Players, cfg.Capacity), doors: make(chan struct{}, dialAtOnce)}
+	c := &crowd{cfg: cfg, walk: walk, tally: newTally(cfg.Players, cfg.Party, cfg.Capacity), doors: make(chan struct{}, dialAtOnce)}
 	c.run(ctx)
 	return c.tally.report(cfg.Place), nil
 }
@@ -75,11 +79,20 @@ func (c *crowd) run(ctx context.Context) {
 	playing, stop := context.WithCancel(ctx)
 	defer stop()
 	var players, settled sync.WaitGroup
-	for i := range c.cfg.Players {
+	names := make([]throng.PlayerID, c.cfg.Players)
+	for i := range names {
+		names[i] = throng.PlayerID(fmt.Sprintf("%s-%d-%d", c.cfg.Name, c.cfg.Seed, i))
+	}
+	var together *party
+	for i := range names {
+		if i%c.cfg.Party == 0 {
+			together = newParty(names[i:min(i+c.cfg.Party, len(names))])
+		}
 		p := &player{
 			crowd: c,
 			index: i,
-			id:    throng.PlayerID(fmt.Sprintf("%s-%d-%d", c.cfg.Name, c.cfg.Seed, i)),
+			party: together,
+			id:    names[i],
 			rng:   rand.New(rand.NewPCG(c.cfg.Seed, uint64(i))),
 		}
 		settled.Add(1)

@@ -31,6 +31,8 @@ type Report struct {
 	KbitPlayer   Spread         `json:"kbit_per_player"` // downlink with IP, UDP and encryption
 	Sessions     int            `json:"sessions"`        // different ones that players were placed into
 	OverCapacity int            `json:"over_capacity"`   // sessions that seated more at once than their place allows
+	Parties      int            `json:"parties"`         // of two and more players
+	Parted       int            `json:"parties_parted"`  // of those, how many were not all in the same session in the end
 	Errors       map[string]int `json:"errors"`          // by code
 	// Examples has the first error of each code, in words.
 	Examples map[string]string `json:"examples,omitempty"`
@@ -65,6 +67,9 @@ func (r Report) WriteText(w io.Writer) {
 	if r.HandedOff > 0 {
 		row("handed off", "%d, %d saw the world there, without one for p50 %.0f ms, p99 %.0f ms", r.HandedOff, r.HandedSeen, r.HandoffMS.P50, r.HandoffMS.P99)
 	}
+	if r.Parties > 0 {
+		row("parties", "%d, parted %d", r.Parties, r.Parted)
+	}
 	row("mismatched", "%d", r.Mismatched)
 	row("sessions", "%d, over capacity %d", r.Sessions, r.OverCapacity)
 	row("join", "p50 %.0f ms, p99 %.0f ms", r.JoinMS.P50, r.JoinMS.P99)
@@ -79,6 +84,7 @@ func (r Report) WriteText(w io.Writer) {
 // tally is what the players of a crowd report to. Safe for concurrent use.
 type tally struct {
 	capacity int
+	party    int // players of one
 
 	mu       sync.Mutex
 	players  []playerTally
@@ -91,6 +97,7 @@ type seated struct{ now, most int }
 
 // playerTally is what one player counted. Written under tally.mu.
 type playerTally struct {
+	session     throng.SessionID // that it was in last
 	joined      bool
 	playing     bool // sees a world now
 	failed      bool
@@ -110,9 +117,10 @@ type playerTally struct {
 	proven       time.Duration // with a world in sight that was proven right
 }
 
-func newTally(players, capacity int) *tally {
+func newTally(players, party, capacity int) *tally {
 	return &tally{
 		capacity: capacity,
+		party:    party,
 		players:  make([]playerTally, players),
 		sessions: map[throng.SessionID]*seated{},
 		errors:   map[string]int{},
@@ -128,9 +136,10 @@ func (t *tally) edit(player int, f func(*playerTally)) {
 }
 
 // sit counts a player into a session; the returned func counts him out, once.
-func (t *tally) sit(s throng.SessionID) (leave func()) {
+func (t *tally) sit(player int, s throng.SessionID) (leave func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.players[player].session = s
 	in := t.sessions[s]
 	if in == nil {
 		in = &seated{}
@@ -209,6 +218,7 @@ func (t *tally) report(place throng.PlaceID) Report {
 			kbits = append(kbits, float64(p.bytes)*8/1000/s)
 		}
 	}
+	r.Parties, r.Parted = t.parties()
 	for _, s := range t.sessions {
 		r.OverCapacity += countIf(s.most > t.capacity)
 	}
@@ -218,6 +228,20 @@ func (t *tally) report(place throng.PlaceID) Report {
 	slices.Sort(rates)
 	r.SnapshotsS = Rate{Median: quantile(rates, 0.5), Min: quantile(rates, 0)}
 	return r
+}
+
+// parties counts those of two and more, and those whose players are not
+// together.
+func (t *tally) parties() (all, parted int) {
+	for together := range slices.Chunk(t.players, t.party) {
+		if len(together) < 2 {
+			continue
+		}
+		all++
+		apart := func(p playerTally) bool { return p.session == "" || p.session != together[0].session }
+		parted += countIf(slices.ContainsFunc(together, apart))
+	}
+	return all, parted
 }
 
 func millis(ds []time.Duration) []float64 {

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/throng-gg/throng"
 )
 
 func TestReportCountsWhatHappened(t *testing.T) {
-	c := newTally(3, 2)
-	leave := c.sit("ses_a")
-	c.sit("ses_a")
+	c := newTally(3, 1, 2)
+	leave := c.sit(0, "ses_a")
+	c.sit(0, "ses_a")
 	c.edit(0, func(p *playerTally) {
 		p.joined = true
 		p.join = []time.Duration{10 * time.Millisecond, 30 * time.Millisecond}
@@ -35,8 +37,8 @@ func TestReportCountsWhatHappened(t *testing.T) {
 	}
 	leave()
 	leave() // counts once
-	c.sit("ses_a")
-	c.sit("ses_a")
+	c.sit(0, "ses_a")
+	c.sit(0, "ses_a")
 	if got := c.report("arena").OverCapacity; got != 1 {
 		t.Errorf("three at once in a session of two: over capacity %d, want 1", got)
 	}
@@ -57,5 +59,19 @@ func TestCrowdIsOKOnlyWhenAllJoined(t *testing.T) {
 		if got := c.r.OK(); got != c.want {
 			t.Errorf("%s: OK() is %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+func TestPartiesParted(t *testing.T) {
+	c := newTally(7, 3, 6) // two of three, and one who came alone
+	for i, s := range []throng.SessionID{"ses_a", "ses_a", "ses_a", "ses_b", "ses_b", "ses_c", "ses_c"} {
+		c.sit(i, s)
+	}
+	if r := c.report("arena"); r.Parties != 2 || r.Parted != 1 {
+		t.Errorf("got %d parties, %d parted, want 2, 1", r.Parties, r.Parted)
+	}
+	c.sit(5, "ses_b")
+	if r := c.report("arena"); r.Parted != 0 {
+		t.Errorf("got %d parted, want none once they are together", r.Parted)
 	}
 }

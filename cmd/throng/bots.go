@@ -16,6 +16,7 @@ import (
 type botsCmd struct {
 	Place     string        `required:"" help:"Place to play."`
 	Players   int           `default:"20" help:"How many."`
+	Party     int           `default:"1" help:"How many come in together, as a party that stays together; of a development region."`
 	For       time.Duration `default:"30s" help:"How long they play once all are placed."`
 	Seed      uint64        `default:"1" help:"Of how they walk, and of their names."`
 	Transport string        `default:"udp" enum:"udp,webtransport,websocket" help:"How they connect: udp, or as browsers do: webtransport, or websocket through the door."`
@@ -38,7 +39,7 @@ func (c *botsCmd) Run(e *env) error {
 		return err
 	}
 	report, err := bot.Run(e.ctx, bot.Config{
-		Door: botDoor{scout}, Way: botWay(c.Transport), Socket: scout.Socket, Place: id, Capacity: capacity, Players: c.Players, For: c.For, Seed: c.Seed, Progress: e.err,
+		Door: botDoor{scout}, Way: botWay(c.Transport), Socket: scout.Socket, Place: id, Capacity: capacity, Players: c.Players, Party: c.Party, For: c.For, Seed: c.Seed, Progress: e.err,
 	})
 	if err != nil {
 		return err
@@ -96,15 +97,18 @@ func (d botDoor) Seated(ctx context.Context, p throng.PlayerID, s throng.Session
 	return at.State == throng.PresencePlaying.String() && at.Session == string(s), nil
 }
 
-// Place asks for a seat.
-func (d botDoor) Place(ctx context.Context, p throng.PlayerID, t throng.TicketID, place throng.PlaceID) (bot.Seat, error) {
+// Place asks for a seat, or waits for the one in a party's ticket.
+func (d botDoor) Place(ctx context.Context, p throng.PlayerID, t throng.Ticket) (bot.Seat, error) {
 	own, err := d.as(ctx, p)
 	if err != nil {
 		return bot.Seat{}, err
 	}
-	a, err := own.Matchmake(ctx, throng.Ticket{
-		Key: throng.TicketKey{Caller: p, Ticket: t}, Place: place, Party: []throng.PlayerID{p}, Mode: throng.ModeDropIn,
-	})
+	var a client.Assignment
+	if t.Key.Caller == p {
+		a, err = own.Matchmake(ctx, t)
+	} else {
+		a, err = own.Await(ctx, t.Key)
+	}
 	if err != nil {
 		return bot.Seat{}, err
 	}

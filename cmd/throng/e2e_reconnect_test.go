@@ -168,8 +168,8 @@ type cabledDoor struct {
 	cable *cable
 }
 
-func (d cabledDoor) Place(ctx context.Context, p throng.PlayerID, t throng.TicketID, place throng.PlaceID) (bot.Seat, error) {
-	seat, err := d.Door.Place(ctx, p, t, place)
+func (d cabledDoor) Place(ctx context.Context, p throng.PlayerID, t throng.Ticket) (bot.Seat, error) {
+	seat, err := d.Door.Place(ctx, p, t)
 	if err == nil {
 		seat.Token = d.cable.through(seat.Token)
 	}

@@ -43,8 +43,8 @@ func newWitness(door bot.Door, capacity int) *witness {
 }
 
 // Place remembers whose token it is.
-func (w *witness) Place(ctx context.Context, p throng.PlayerID, t throng.TicketID, place throng.PlaceID) (bot.Seat, error) {
-	seat, err := w.Door.Place(ctx, p, t, place)
+func (w *witness) Place(ctx context.Context, p throng.PlayerID, t throng.Ticket) (bot.Seat, error) {
+	seat, err := w.Door.Place(ctx, p, t)
 	if err == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
