@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -102,18 +103,7 @@ func (c *Controller) allocatePorts(ctx context.Context, gs *object.GameServer) e
 	if err != nil {
 		return err
 	}
-	give := func(gs *object.GameServer) {
-		n := 0
-		for i := range gs.Spec.Ports {
-			if p := &gs.Spec.Ports[i]; p.PortPolicy == "Dynamic" || p.PortPolicy == "Passthrough" {
-				p.HostPort = l.ports[n]
-				if p.PortPolicy == "Passthrough" {
-					p.ContainerPort = p.HostPort
-				}
-				n++
-			}
-		}
-	}
+	give := func(gs *object.GameServer) { gs.Spec.Ports = hostPorts(gs.Spec.Ports, l.ports) }
 	if c.cfg.Straight && c.cfg.Pods == NoPods && c.cfg.Play == nil {
 		return c.move(ctx, gs, object.Ready, "SDK.Ready() complete", func(gs *object.GameServer) {
 			give(gs)
@@ -122,6 +112,30 @@ func (c *Controller) allocatePorts(ctx context.Context, gs *object.GameServer) e
 		})
 	}
 	return c.move(ctx, gs, object.Creating, "Port allocated", give)
+}
+
+// hostPorts fills in those that were given. One of both protocols becomes two
+// with the same number, NAME-tcp in its place and NAME-udp at the end.
+func hostPorts(all []object.Port, given []int32) []object.Port {
+	out, n := slices.Clone(all), 0
+	for i := range all {
+		p := &out[i]
+		if p.PortPolicy != "Dynamic" && p.PortPolicy != "Passthrough" {
+			continue
+		}
+		p.HostPort = given[n]
+		if p.PortPolicy == "Passthrough" {
+			p.ContainerPort = p.HostPort
+		}
+		n++
+		if p.Protocol == "TCPUDP" {
+			datagrams := *p
+			datagrams.Name, datagrams.Protocol = p.Name+"-udp", corev1.ProtocolUDP
+			p.Name, p.Protocol = p.Name+"-tcp", corev1.ProtocolTCP
+			out = append(out, datagrams)
+		}
+	}
+	return out
 }
 
 func (c *Controller) createPod(ctx context.Context, gs *object.GameServer) error {
