@@ -61,6 +61,8 @@ var mayImport = map[string][]string{
 	"deploy/image/mkimage":   {"deploy/image"},
 	"test/lab/cmd/lab":       {"test/lab"},
 	"test/lab/testdata/echo": {},
+	"test/stranger":          {"client"},
+	"test/suite":             {},
 	"cmd/throng":             {"*"},
 
 	"test/agones":             {"test/agones/object", "test/agones/allocation", "test/agones/control", "test/agones/sidecar"},
