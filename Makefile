@@ -72,7 +72,12 @@ test-cluster: ## the tests on a real Kubernetes, with real pods where there is r
 	@scripts/setup.sh $(CONTAINERS) || echo "NO TESTS with real pods: there is no containerd" >&2
 	THRONG_CLUSTER_BIN=$$(GO=$(GO) scripts/cluster-build.sh) && export THRONG_CLUSTER_BIN && \
 		GO=$(GO) scripts/test.sh -race -shuffle=on -count 1 -p 1 -timeout 20m $(CLUSTER_PKGS) && \
-		GO=$(GO) scripts/test.sh -count 1 -run 'TestInstall$$' -timeout 10m ./cmd/throng
+		GO=$(GO) scripts/test.sh -count 1 -run 'TestInstall$$|TestClusterCut|TestIdleControlPlane|TestOpeningsOnCluster' -timeout 15m ./cmd/throng
+
+.PHONY: test-agones
+test-agones: ## the suite on a cluster with a real Agones: KUBECONFIG=..., THRONG_IMAGE=..., NAMESPACE=... (test/suite/doc.go)
+	THRONG_CLUSTER_BIN=$$(GO=$(GO) scripts/cluster-build.sh) THRONG_KUBECONFIG=$(abspath $(KUBECONFIG)) THRONG_NAMESPACE=$(NAMESPACE) \
+		$(GO) test -count 1 -timeout 30m -v ./test/suite
 
 .PHONY: cluster-up
 cluster-up: ## start a Kubernetes with a real node on this machine (root) and say how to use it

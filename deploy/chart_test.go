@@ -204,8 +204,9 @@ func confined(t *testing.T, what string, spec any) {
 func leastPrivilege(t *testing.T, role object) {
 	t.Helper()
 	want := map[string][]string{
-		"agones.dev/gameservers":                      {"delete", "get", "list", "patch", "watch"},
-		"agones.dev/fleets":                           {"get", "list", "watch"},
+		"agones.dev/gameservers": {"delete", "get", "list", "watch"},
+		"/pods":                  {"list", "watch"},
+		"agones.dev/fleets":      {"get", "list", "watch"},
 		"allocation.agones.dev/gameserverallocations": {"create"},
 		"autoscaling.agones.dev/fleetautoscalers":     {"get", "patch"},
 	}

@@ -202,7 +202,7 @@ func (i *installed) rights() {
 	i.t.Helper()
 	for what, want := range map[string]string{
 		"delete gameservers.agones.dev -n games":                      "yes",
-		"patch gameservers.agones.dev -n games":                       "yes",
+		"patch gameservers.agones.dev -n games":                       "no",
 		"create gameserverallocations.allocation.agones.dev -n games": "yes",
 		"patch fleetautoscalers.autoscaling.agones.dev -n games":      "yes",
 		"get /openid/v1/jwks":                                         "yes",
