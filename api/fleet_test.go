@@ -23,8 +23,10 @@ type fakeFleets struct {
 func (f fakeFleets) Servers(context.Context) ([]throng.ServerInfo, bool, error) {
 	since := time.Unix(1000, 0)
 	return []throng.ServerInfo{
-		{ID: serverA, Status: throng.StatusBound, Since: since, Session: sessionA, Place: "arena", Players: 7, Connected: true,
-			Address: netip.MustParseAddrPort("10.0.0.1:7000"), Site: throng.ServerSite{Cluster: "a", Node: "n1", Image: "v1", Old: true}},
+		{
+			ID: serverA, Status: throng.StatusBound, Since: since, Session: sessionA, Place: "arena", Players: 7, Connected: true,
+			Address: netip.MustParseAddrPort("10.0.0.1:7000"), Site: throng.ServerSite{Cluster: "a", Node: "n1", Image: "v1", Old: true},
+		},
 		{ID: serverB, Status: throng.StatusWarm, Since: since, Connected: true, Site: throng.ServerSite{
 			Cluster: "b", Name: "gs-1", Address: netip.MustParseAddrPort("10.0.0.2:7001"),
 		}},

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/coder/websocket"
@@ -56,7 +57,7 @@ func (g *Player) Play(ctx context.Context, place throng.PlaceID, ticket string) 
 
 // Visit plays in one session, and returns the next one with its token.
 func (g *Player) Visit(ctx context.Context, session throng.SessionID, token []byte) (throng.SessionID, []byte, error) {
-	conn, _, err := websocket.Dial(ctx, g.Door.Socket(session), nil) //nolint:bodyclose // hijacked
+	conn, _, err := websocket.Dial(ctx, g.Door.Socket(session), nil)
 	if err != nil {
 		return "", nil, err
 	}
@@ -64,7 +65,7 @@ func (g *Player) Visit(ctx context.Context, session throng.SessionID, token []by
 	if err := conn.Write(ctx, websocket.MessageBinary, token); err != nil {
 		return "", nil, err
 	}
-	pieces := map[int]string{}
+	var pieces []string
 	for {
 		_, message, err := conn.Read(ctx)
 		if err != nil {
@@ -79,30 +80,30 @@ func (g *Player) Visit(ctx context.Context, session throng.SessionID, token []by
 		}
 		switch s.T {
 		case "welcome":
-			if s.Player != string(g.Name) || s.Session != session {
-				return "", nil, fmt.Errorf("%s was welcomed as %s in %s", g.Name, s.Player, s.Session)
-			}
-			g.States.Store(0)
-			g.session.Store(&session)
-			if err := conn.Write(ctx, websocket.MessageBinary, []byte(`{"move":[1,0.5]}`)); err != nil {
-				return "", nil, err
-			}
+			err = g.welcomed(ctx, conn, session, s)
 		case "state":
 			g.States.Add(1)
 			g.Most.Store(max(g.Most.Load(), int32(s.Players)))
-		case "move":
-			pieces[s.N] = s.Token
-			if len(pieces) < s.Of {
-				continue
+		case "move": // in order, N from 0
+			if pieces = append(pieces, s.Token); len(pieces) == s.Of {
+				next, err := base64.StdEncoding.DecodeString(strings.Join(pieces, ""))
+				return s.Session, next, err
 			}
-			text := ""
-			for n := range s.Of {
-				text += pieces[n]
-			}
-			next, err := base64.StdEncoding.DecodeString(text)
-			return s.Session, next, err
+		}
+		if err != nil {
+			return "", nil, err
 		}
 	}
+}
+
+// welcomed takes in that he is in the session, and walks.
+func (g *Player) welcomed(ctx context.Context, conn *websocket.Conn, session throng.SessionID, s said) error {
+	if s.Player != string(g.Name) || s.Session != session {
+		return fmt.Errorf("%s was welcomed as %s in %s", g.Name, s.Player, s.Session)
+	}
+	g.States.Store(0)
+	g.session.Store(&session)
+	return conn.Write(ctx, websocket.MessageBinary, []byte(`{"move":[1,0.5]}`))
 }
 
 // At is the session that he is in; empty: none yet.

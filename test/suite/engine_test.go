@@ -36,13 +36,13 @@ func engineImage(t *testing.T, dir, name string) string {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(libraries)) {
-		for _, word := range strings.Fields(line) {
+		for word := range strings.FieldsSeq(line) {
 			if strings.HasPrefix(word, "/") {
-				real, err := filepath.EvalSymlinks(word)
+				file, err := filepath.EvalSymlinks(word)
 				if err != nil {
 					t.Fatal(err)
 				}
-				files = append(files, image.File{Path: word, From: real})
+				files = append(files, image.File{Path: word, From: file})
 			}
 		}
 	}

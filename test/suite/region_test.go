@@ -38,6 +38,7 @@ fleets: [{name: warm, cluster: lab}]
 fleetDefaults:
   replicas: 4
   graceSeconds: 30
+  env: [{name: THRONG_EMPTY_AFTER, value: 10s}]
   resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {memory: 256Mi}}
   autoscaler: {enabled: true, syncSeconds: 2, buffer: 2, min: 2, max: 40}
 guard: {enabled: false}

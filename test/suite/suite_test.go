@@ -113,7 +113,7 @@ func (c *crowd) call() (got report) {
 	c.r.t.Helper()
 	_ = c.cmd.Process.Signal(syscall.SIGINT)
 	select {
-	case <-c.exited: // the report says what was wrong
+	case <-c.exited: //nolint:errcheck // the report says what was wrong
 	case <-time.After(20 * time.Second):
 		c.r.t.Fatal("the bots do not end")
 	}
