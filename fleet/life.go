@@ -18,6 +18,7 @@ const (
 	releaseAgain = 2 * time.Second  // between two tries
 	goneTime     = time.Minute      // how long one that is gone is remembered
 	fullTime     = 2 * time.Second  // how long it is believed that no more can be started
+	dryAtOnce    = 4                // most allocations under way once that was so, until one succeeds
 	endAgain     = time.Second      // between two tries to end a session
 )
 
@@ -46,23 +47,31 @@ func (t *table) allocated(ctx context.Context, s *server, err error, now time.Ti
 		return
 	}
 	if err == nil {
-		t.full = time.Time{}
+		t.dry, t.full = false, time.Time{}
 		t.move(s, phaseStarted, now)
 		return
 	}
 	t.o.logger.WarnContext(ctx, "server not allocated", "server", s.hello.Server, "err", err)
-	t.stumble(now)
 	if throng.KindOf(err) == throng.NoCapacity {
+		// Nothing is broken: the next try is as likely to succeed as the first.
 		t.forget(s)
-		t.full = now.Add(fullTime)
+		t.dry, t.full = true, now.Add(fullTime)
+		if t.notBefore.Before(t.full) {
+			t.notBefore = t.full
+		}
 		t.hopeless(ctx, err.Error(), now)
 		return
 	}
+	t.stumble(now)
 	t.release(ctx, s, "its allocation failed", now) // it may be there all the same
 }
 
-// stumble slows allocation down after one that came to nothing.
+// stumble slows allocation down after one that came to nothing. Several that
+// were under way together count once.
 func (t *table) stumble(now time.Time) {
+	if now.Before(t.notBefore) {
+		return
+	}
 	t.failures++
 	t.notBefore = now.Add(backoff(t.failures))
 }

@@ -42,7 +42,7 @@ func (t *table) start(s throng.Session, r throng.Release, now time.Time) error {
 		return throng.RetryLater(throng.NoCapacity, fullTime, "all %d game servers are in use", t.o.most)
 	}
 	v.Waiting++
-	if now.Before(t.full) && Hopeless(v) > 0 {
+	if now.Before(t.full) && Hopeless(v) > 0 && t.o.patience == 0 {
 		t.o.metrics.openings.WithLabelValues("no_capacity").Inc()
 		return throng.RetryLater(throng.NoCapacity, t.full.Sub(now), "no more game servers can be started")
 	}
@@ -189,11 +189,19 @@ func (t *table) close(op *opening, result string) {
 	t.o.metrics.openings.WithLabelValues(result).Inc()
 }
 
-// hopeless fails the openings that came last and for which no server can come.
+// hopeless fails the openings that came last and for which no server can come,
+// but for those for which one may come yet.
 func (t *table) hopeless(ctx context.Context, reason string, now time.Time) {
-	for range Hopeless(t.view(now)) {
-		op := t.waiting[len(t.waiting)-1]
+	left := Hopeless(t.view(now))
+	for _, op := range slices.Backward(slices.Clone(t.waiting)) {
+		if left == 0 {
+			return
+		}
+		if now.Sub(op.began) < t.o.patience {
+			continue
+		}
 		op.reason = reason
 		t.fail(ctx, op)
+		left--
 	}
 }

@@ -99,6 +99,36 @@ func TestBackendFull(t *testing.T) {
 	})
 }
 
+// A backend that grows by itself has none for a while: openings wait for what
+// comes, and the stock is refilled as soon as there are some, however often it was
+// asked for in vain; what waits for too long is refused.
+func TestBackendDry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegion()
+		r.allocErr = throng.Errorf(throng.NoCapacity, "no game server is ready")
+		r.runWith(t, Config{Stock: 4, Max: 20, AtOnce: 16, Patience: 10 * time.Second})
+		after(t, time.Minute)
+		if n := r.peak(); n > 16 {
+			t.Errorf("got %d allocations under way, want 16 at most", n)
+		}
+		r.set(func() { r.busiest = 0 })
+		early := r.opens(t)
+		after(t, 6*time.Second)
+		if n := r.peak(); n == 0 || n > dryAtOnce {
+			t.Errorf("got %d allocations under way while there are none, want 1 to %d", n, dryAtOnce)
+		}
+		late := r.opens(t)
+		after(t, 7*time.Second)
+		r.isOver(t, early, "no game server is ready")
+		r.set(func() { r.allocErr = nil })
+		after(t, 5*time.Second)
+		r.isOpen(t, late)
+		if n := r.phases()["idle"]; n != 4 {
+			t.Errorf("got %d idle servers 5 s after there were some, want 4", n)
+		}
+	})
+}
+
 func TestBadHandovers(t *testing.T) {
 	for name, bad := range map[string]manner{
 		"reply lost":           {connectIn: time.Second, bindIn: 20 * time.Second, answer: throng.Errorf(throng.Unavailable, "lost")},

@@ -37,6 +37,9 @@ type Config struct {
 	// sessions are opened; Stock: always as many.
 	StockMost int
 	Max       int // most servers, those of peers included; 64
+	// Patience is how long an opening waits for a server when the backend has
+	// none: one that grows by itself may have more in a moment. 0: not at all.
+	Patience time.Duration
 	// AtOnce is most allocations under way; 8. A backend that answers them in
 	// batches is faster with more.
 	AtOnce int
@@ -60,6 +63,7 @@ type Orchestrator struct {
 	stock    Target
 	most     int
 	atOnce   int
+	patience time.Duration
 	forecast Forecast // owned by the table
 	demand   demand
 	entropy  io.Reader
@@ -102,6 +106,7 @@ func New(c Config) (*Orchestrator, error) {
 		stock:    Target{Floor: c.Stock, Most: max(c.StockMost, c.Stock)},
 		most:     c.Max,
 		atOnce:   c.AtOnce,
+		patience: c.Patience,
 		entropy:  c.Entropy,
 		logger:   c.Logger,
 		mail:     make(chan message, mailbox),
@@ -111,6 +116,9 @@ func New(c Config) (*Orchestrator, error) {
 	o.sites, _ = c.Backend.(Sites)
 	if o.most == 0 {
 		o.most = 64
+	}
+	if o.patience < 0 {
+		return nil, throng.AtField(throng.Invalid, "Patience", "%s is no time to wait", o.patience)
 	}
 	if o.atOnce < 0 {
 		return nil, throng.AtField(throng.Invalid, "AtOnce", "%d allocations under way are not possible", o.atOnce)

@@ -117,6 +117,7 @@ type table struct {
 	notBefore time.Time // no allocation until then, because the last ones failed
 	settled   time.Time // nor until then, because those of an earlier life may connect
 	full      time.Time // the backend starts no more until then
+	dry       bool      // it did not, the last time
 	surplus   time.Time
 	reports   time.Time // since when servers are connected; zero: none is
 	listed    bool      // the backend was asked once what there is
@@ -233,12 +234,16 @@ func (t *table) view(now time.Time) View {
 	if t.settled.After(notBefore) {
 		notBefore = t.settled
 	}
+	atOnce := t.o.atOnce
+	if t.dry {
+		atOnce = min(atOnce, dryAtOnce)
+	}
 	usable, _, leaving := t.idle()
 	return View{
 		Now:       now,
 		Stock:     t.target,
 		Max:       t.o.most,
-		AtOnce:    t.o.atOnce,
+		AtOnce:    atOnce,
 		Peers:     t.o.peers != nil,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -23,6 +24,10 @@ import (
 // clusterAllocations is how many allocations are under way with clusters: Agones
 // answers them in batches, two a second to one caller, a hundred to 64.
 const clusterAllocations = 64
+
+// clusterPatience is how long a session waits for a server when no cluster has
+// one that is ready: Agones makes more within seconds.
+const clusterPatience = 10 * time.Second
 
 // clusterEntry is what a file of clusters says of one.
 type clusterEntry struct {
@@ -305,12 +310,13 @@ func clusterHosts(file, public string, g *ground, doors func() []string) (hosts,
 		return hosts{}, err
 	}
 	return hosts{
-		backend: backend,
-		claims:  claims{backend, g.region.ID, g.secrets, doors},
-		atOnce:  clusterAllocations,
-		sites:   backend,
-		fleets:  fleets,
-		servers: serversOf(all),
-		run:     backend.Run,
+		backend:  backend,
+		claims:   claims{backend, g.region.ID, g.secrets, doors},
+		atOnce:   clusterAllocations,
+		patience: clusterPatience,
+		sites:    backend,
+		fleets:   fleets,
+		servers:  serversOf(all),
+		run:      backend.Run,
 	}, nil
 }

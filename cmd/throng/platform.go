@@ -136,6 +136,7 @@ func (c *control) buildRegistry() (err error) {
 		StockMost: c.cfg.warmMost,
 		Max:       c.cfg.flags.Max,
 		AtOnce:    c.cfg.atOnce,
+		Patience:  c.cfg.patience,
 		Logger:    c.cfg.logger.With("part", "fleet"),
 		Metrics:   c.cfg.metrics,
 	})

@@ -141,13 +141,15 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 // hosts is what game servers run on.
 type hosts struct {
 	backend fleet.Backend
-	nodes   api.NodeHandler                 // nil: no nodes
-	claims  api.Claims                      // nil: no clusters
-	atOnce  int                             // most allocations under way; 0: the fleet's default
-	sites   autoscale.Clusters              // where servers run; nil: on nodes
-	fleets  []autoscale.Fleet               // of the clusters
-	servers map[string]*rest.Config         // their API servers, by name of the cluster
-	run     func(ctx context.Context) error // nil: somebody else runs it
+	nodes   api.NodeHandler // nil: no nodes
+	claims  api.Claims      // nil: no clusters
+	atOnce  int             // most allocations under way; 0: the fleet's default
+	// patience is how long an opening waits when there are no more game servers.
+	patience time.Duration
+	sites    autoscale.Clusters              // where servers run; nil: on nodes
+	fleets   []autoscale.Fleet               // of the clusters
+	servers  map[string]*rest.Config         // their API servers, by name of the cluster
+	run      func(ctx context.Context) error // nil: somebody else runs it
 }
 
 // hosts makes what game servers run on: clusters, or nodes. public is the door's
