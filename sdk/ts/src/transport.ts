@@ -87,7 +87,8 @@ async function webTransport(
   try {
     await within(wt.ready, options.patience ?? 2000, options.signal);
   } catch (err) {
-    wt.close();
+    // The server may have let us in just now: no goodbye, the seat is for the next way.
+    wt.close(options.signal?.aborted === true ? {} : { closeCode: LOST, reason: "lost" });
     throw err;
   }
   wt.datagrams.outgoingHighWaterMark = 4;
