@@ -53,11 +53,16 @@ func testWarm(r *region) {
 	})
 	took := eventually(r.t, 90*time.Second, "four servers are warm", func() bool { return len(r.servers("warm")) == 4 })
 	r.t.Logf("four servers warm %s after the control plane", took.Round(time.Millisecond))
-	for _, s := range r.servers("warm") {
-		if s.Cluster != "lab" || s.Node == "" || s.Image != r.image {
-			r.t.Errorf("got %+v, want cluster lab, a node, image %s", s, r.image)
+	// Where a server runs is looked at once a second.
+	eventually(r.t, 10*time.Second, "they are of cluster lab, have a node, and the image "+r.image, func() bool {
+		warm := r.servers("warm")
+		for _, s := range warm {
+			if s.Cluster != "lab" || s.Node == "" || s.Image != r.image {
+				return false
+			}
 		}
-	}
+		return len(warm) == 4
+	})
 }
 
 // report is what bots saw.
