@@ -13,6 +13,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones/kind"
+	"github.com/throng-gg/throng/fleet/endings"
 )
 
 const (
@@ -56,7 +57,7 @@ type Backend struct {
 	cfg      Config
 	log      *slog.Logger
 	metrics  *metrics
-	exits    *exits
+	exits    *endings.Queue
 	verifier *verifier
 	clusters []*cluster // by name
 
@@ -91,7 +92,7 @@ func New(cfg Config) (*Backend, error) {
 	}
 	b := &Backend{
 		cfg: cfg, log: cfg.Logger, metrics: m,
-		exits:    newExits(m.dropped.Inc),
+		exits:    endings.New(m.dropped.Inc),
 		cleaning: make(chan struct{}, 1),
 		table:    newTable(),
 		flights:  map[throng.ServerID]*flight{},
@@ -211,7 +212,7 @@ func (b *Backend) awaitSync(ctx context.Context, good func(*cluster) bool, enoug
 // if pods may not be seen. What ended while nobody watched is told
 // to the next one. Conflict: somebody watches already.
 func (b *Backend) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
-	return b.exits.watch(ctx, gone)
+	return b.exits.Watch(ctx, gone)
 }
 
 // saw takes in what changed of servers; mu is held.
@@ -219,7 +220,7 @@ func (b *Backend) saw(told []throng.ServerExit, ids ...throng.ServerID) {
 	for _, e := range told {
 		ids = append(ids, e.Server)
 	}
-	b.exits.tell(told...)
+	b.exits.Tell(told...)
 	for _, id := range ids {
 		for w := range b.waiters[id] {
 			close(w)

@@ -35,7 +35,7 @@ func (b *Backend) Allocate(ctx context.Context, id throng.ServerID) error {
 	}
 	b.awaitSync(ctx, func(c *cluster) bool { return !c.away(time.Now()) }, 1)
 	b.mu.Lock()
-	if why, over := b.table.over.get(id); over {
+	if why, over := b.table.over.Get(id); over {
 		b.mu.Unlock()
 		return throng.Errorf(throng.Conflict, "allocate %s: it is over: %s", id, why)
 	}
@@ -54,7 +54,7 @@ func (b *Backend) Allocate(ctx context.Context, id throng.ServerID) error {
 	}
 	f := &flight{done: make(chan struct{})}
 	b.flights[id] = f
-	where, asked := b.table.asked.get(id)
+	where, asked := b.table.asked.Get(id)
 	b.mu.Unlock()
 	var err error
 	if asked {
@@ -140,10 +140,10 @@ func (b *Backend) nowhere() error {
 func (b *Backend) intend(id throng.ServerID, c *cluster) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if why, over := b.table.over.get(id); over {
+	if why, over := b.table.over.Get(id); over {
 		return throng.Errorf(throng.Conflict, "it is over: %s", why)
 	}
-	b.table.asked.add(id, c.cfg.Name)
+	b.table.asked.Add(id, c.cfg.Name)
 	c.asking++
 	return nil
 }
@@ -164,10 +164,10 @@ func (b *Backend) ask(ctx context.Context, id throng.ServerID, c *cluster) outco
 	case fateAllocated:
 		c.limps, c.dry = time.Time{}, time.Time{}
 	case fateNone:
-		b.table.asked.drop(id)
+		b.table.asked.Drop(id)
 		c.dry = now.Add(dryTime)
 	case fateRefused:
-		b.table.asked.drop(id)
+		b.table.asked.Drop(id)
 		c.limps = now.Add(limpTime)
 	case fateUnknown:
 		if ctx.Err() == nil {
@@ -270,7 +270,7 @@ func (b *Backend) appears(ctx context.Context, id throng.ServerID, most time.Dur
 	for {
 		news := make(chan struct{})
 		b.mu.Lock()
-		if why, over := b.table.over.get(id); over {
+		if why, over := b.table.over.Get(id); over {
 			b.mu.Unlock()
 			return true, throng.Errorf(throng.Conflict, "it is over: %s", why)
 		}

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,28 +15,6 @@ import (
 	"github.com/throng-gg/throng/test/agones/allocation"
 	"github.com/throng-gg/throng/test/agones/control"
 )
-
-// exits collects what a backend tells.
-func exits(t *testing.T, b *agones.Backend) func() []throng.ServerExit {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var mu sync.Mutex
-	var all []throng.ServerExit
-	var group sync.WaitGroup
-	group.Go(func() {
-		_ = b.Watch(ctx, func(e throng.ServerExit) {
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, e)
-		})
-	})
-	t.Cleanup(func() { cancel(); group.Wait() })
-	return func() []throng.ServerExit {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(all)
-	}
-}
 
 func seen(t *testing.T, b *agones.Backend) {
 	t.Helper()
@@ -51,7 +28,7 @@ func TestFaultsOnKubernetes(t *testing.T) {
 	namespace, r := g.fleet(t, 12), newRecorder()
 	b := run(t, g.config("a", namespace, r))
 	other := run(t, g.config("a", namespace, nil))
-	told := exits(t, b)
+	told := agones.ExitsOf(t, b)
 	seen(t, b)
 	seen(t, other)
 
@@ -213,7 +190,7 @@ func TestServerStopped(t *testing.T) {
 	c := stand(t, standin.Options{BatchWait: 50 * time.Millisecond})
 	namespaceA, namespaceC, r := a.fleet(t, 10), c.fleet(t, 20), newRecorder()
 	b := run(t, a.config("a", namespaceA, r), c.config("c", namespaceC, r))
-	told := exits(t, b)
+	told := agones.ExitsOf(t, b)
 	seen(t, b)
 	for n := range 6 {
 		if err := b.Allocate(t.Context(), id(byte(n))); err != nil {
@@ -292,7 +269,7 @@ func TestServerKilled(t *testing.T) {
 	g := stand(t, standin.Options{BatchWait: 20 * time.Millisecond})
 	namespace, r := g.fleet(t, 8), newRecorder()
 	b := run(t, g.config("a", namespace, r))
-	told := exits(t, b)
+	told := agones.ExitsOf(t, b)
 	for n := range 5 {
 		if err := b.Allocate(t.Context(), id(byte(n))); err != nil {
 			t.Fatal(err)

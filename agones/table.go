@@ -8,6 +8,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones/kind"
+	"github.com/throng-gg/throng/fleet/endings"
 )
 
 // place is where a GameServer is: no two have the same at a time.
@@ -53,9 +54,12 @@ type table struct {
 	byID    map[throng.ServerID][]*record
 	doomed  map[place]*record
 	dead    map[place]death // of pods that are there still
-	over    *recent         // servers that are over, with the reason: what comes under their ID later is deleted
-	asked   *recent         // with the cluster that was asked for them; the answer is not known
+	over    *endings.Recent // servers that are over, with the reason: what comes under their ID later is deleted
+	asked   *endings.Recent // with the cluster that was asked for them; the answer is not known
 }
+
+// maxOver bounds how many servers that are over are remembered.
+const maxOver = 1 << 15
 
 func newTable() *table {
 	return &table{
@@ -63,8 +67,8 @@ func newTable() *table {
 		byID:    map[throng.ServerID][]*record{},
 		doomed:  map[place]*record{},
 		dead:    map[place]death{},
-		over:    newRecent(maxOver),
-		asked:   newRecent(maxOver),
+		over:    endings.NewRecent(maxOver),
+		asked:   endings.NewRecent(maxOver),
 	}
 }
 
@@ -142,12 +146,12 @@ func (t *table) settle(r *record) (exits []throng.ServerExit) {
 		return t.bury(r, d)
 	}
 	if r.over {
-		if _, over := t.over.get(r.id); over && r.doom == "" {
+		if _, over := t.over.Get(r.id); over && r.doom == "" {
 			t.doom(r, doomLate)
 		}
 		return nil
 	}
-	if _, over := t.over.get(r.id); over {
+	if _, over := t.over.Get(r.id); over {
 		r.over, r.told = true, true
 		t.doom(r, doomLate)
 		return nil
@@ -212,7 +216,7 @@ func (t *table) end(r *record, reason string) (exits []throng.ServerExit) {
 	}
 	r.over, r.told = true, true
 	if t.alive(r.id) == nil {
-		t.over.add(r.id, reason)
+		t.over.Add(r.id, reason)
 	}
 	return exits
 }
@@ -256,7 +260,7 @@ func (t *table) replace(cluster string, all []kind.GameServer, revision uint64) 
 
 // release makes a server over, and returns what must be deleted.
 func (t *table) release(id throng.ServerID) []*record {
-	t.over.add(id, doomReleased)
+	t.over.Add(id, doomReleased)
 	var all []*record
 	for _, r := range t.byID[id] {
 		r.over = true

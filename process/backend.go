@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/fleet/endings"
 )
 
 // Config is what a Backend is made of. Fields without a default are needed.
@@ -70,7 +71,7 @@ type Backend struct {
 	limits  *limits
 	logs    logs
 	metrics *metrics
-	exits   *exits
+	exits   *endings.Queue
 
 	// starts goes to Run, which starts all goroutines.
 	starts chan *child
@@ -83,7 +84,7 @@ type Backend struct {
 	mu       sync.Mutex
 	running  bool                       // guarded by mu; Run was called
 	children map[throng.ServerID]*child // guarded by mu; allocated and not over
-	over     recent                     // guarded by mu
+	over     *endings.Recent            // guarded by mu
 	avoided  bool                       // guarded by mu; nothing is started
 	graves   map[*cage]int              // guarded by mu; cages to be removed, and how often it was tried
 }
@@ -115,12 +116,13 @@ func New(cfg Config) (*Backend, error) {
 		limits:   newLimits(cfg.Logger, cfg.MemoryBytes, cfg.CPUs),
 		logs:     logs{dir: cfg.LogDir},
 		metrics:  m,
-		exits:    newExits(m.dropped),
+		exits:    endings.New(m.dropped.Inc),
 		starts:   make(chan *child),
 		adopted:  make(map[*child]*running),
 		closing:  make(chan struct{}),
 		done:     make(chan struct{}),
 		children: make(map[throng.ServerID]*child),
+		over:     endings.NewRecent(maxRecent),
 		graves:   make(map[*cage]int),
 	}
 	b.adopt()
@@ -210,7 +212,7 @@ func (b *Backend) claim(id throng.ServerID, env []string) (*child, bool, error) 
 		return c, false, nil
 	}
 	switch {
-	case b.over.has(id):
+	case b.over.Has(id):
 		return nil, false, throng.Errorf(throng.Conflict, "the server is over")
 	case b.avoided:
 		return nil, false, throng.Errorf(throng.NoCapacity, "this machine is drained")
@@ -230,7 +232,7 @@ func (b *Backend) Release(ctx context.Context, id throng.ServerID) error {
 	b.mu.Lock()
 	c := b.children[id]
 	if c == nil {
-		b.over.add(id)
+		b.over.Add(id, "")
 	}
 	b.mu.Unlock()
 	if c == nil {
@@ -262,7 +264,7 @@ func (b *Backend) List(context.Context) ([]throng.ServerID, error) {
 // ends; also for those that were over before, 4,096 at most. Conflict: somebody
 // watches already.
 func (b *Backend) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
-	return b.exits.watch(ctx, gone)
+	return b.exits.Watch(ctx, gone)
 }
 
 // Max is how many servers may be alive at once.

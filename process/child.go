@@ -130,12 +130,12 @@ func (b *Backend) bury(c *child, r *running, reason string) {
 	left := r.cage.remove()
 	b.mu.Lock()
 	delete(b.children, c.id)
-	b.over.add(c.id)
+	b.over.Add(c.id, "")
 	if left != nil {
 		b.graves[r.cage] = 0
 	}
 	b.mu.Unlock()
-	b.exits.tell(throng.ServerExit{Server: c.id, Reason: reason})
+	b.exits.Tell(throng.ServerExit{Server: c.id, Reason: reason})
 	close(c.over)
 }
 

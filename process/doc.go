@@ -19,7 +19,7 @@
 // Neighbours: fleet states the interface (contract.Backend tests it), api
 // authenticates a node and calls Nodes.ServeNode.
 //
-// Files: backend.go, child.go (one process), exits.go (what ended, told once),
+// Files: backend.go, child.go (one process), fleet/endings (what ended, told once),
 // sites.go (where they run), logs.go, adopt_linux.go (servers that outlived us), limits_linux.go
 // and cgroup_linux.go; message.go (what node and control plane say), node.go,
 // uplink.go (one connection of a node), link.go, nodes.go, roster.go (what Nodes believes).

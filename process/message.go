@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/fleet/endings"
 )
 
 // What a node and the control plane say to each other: JSON objects, one a
@@ -104,7 +105,7 @@ func (m message) checkHello() error {
 	if _, err := throng.ParseNodeID("node", string(m.Node)); err != nil {
 		return err
 	}
-	if len(m.Servers) > maxServers || len(m.Exits) > maxExits || m.Max < 0 || m.Max > maxServers {
+	if len(m.Servers) > maxServers || len(m.Exits) > endings.Most || m.Max < 0 || m.Max > maxServers {
 		return throng.AtField(throng.Invalid, "servers", "are too many")
 	}
 	for _, id := range m.Servers {

@@ -130,7 +130,7 @@ func (n *Node) farewell(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	for !b.exits.empty() || !n.said() {
+	for !b.exits.Empty() || !n.said() {
 		select {
 		case <-time.After(20 * time.Millisecond): // kept, and not yet off the Backend's queue
 		case <-ctx.Done():

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/fleet/endings"
 )
 
 // NodesConfig is what Nodes is made of. Fields without a default are needed.
@@ -42,7 +43,7 @@ type NodesConfig struct {
 type Nodes struct {
 	cfg     NodesConfig
 	metrics *nodesMetrics
-	exits   *exits
+	exits   *endings.Queue
 
 	// closing is closed when Run ends.
 	closing chan struct{}
@@ -73,7 +74,7 @@ func NewNodes(cfg NodesConfig) (*Nodes, error) {
 		return nil, err
 	}
 	return &Nodes{
-		cfg: cfg, metrics: m, exits: newExits(m.dropped), closing: make(chan struct{}), roster: newRoster(),
+		cfg: cfg, metrics: m, exits: endings.New(m.dropped.Inc), closing: make(chan struct{}), roster: newRoster(),
 	}, nil
 }
 
@@ -121,7 +122,7 @@ func (n *Nodes) lapse(now time.Time) {
 	n.mu.Unlock()
 	for _, e := range exits {
 		n.cfg.Logger.Warn("game server given up", "server", e.Server, "reason", e.Reason)
-		n.exits.tell(e)
+		n.exits.Tell(e)
 	}
 }
 
@@ -207,7 +208,7 @@ func (n *Nodes) arrive(ctx context.Context, l *link, hello message) arrival {
 		n.cfg.Logger.ErrorContext(ctx, "node claims servers of another node", "node", hello.Node, "servers", len(a.foreign), "server", a.foreign[0])
 	}
 	for _, e := range a.exits {
-		n.exits.tell(e)
+		n.exits.Tell(e)
 	}
 	return a
 }
@@ -242,7 +243,7 @@ func (n *Nodes) hear(ctx context.Context, l *link, node throng.NodeID, m message
 		n.count()
 		n.mu.Unlock()
 		if news {
-			n.exits.tell(throng.ServerExit{Server: m.Server, Reason: m.Reason})
+			n.exits.Tell(throng.ServerExit{Server: m.Server, Reason: m.Reason})
 		}
 		return l.send(ctx, message{Kind: kindTold, Server: m.Server})
 	case kindBegan:
@@ -279,7 +280,7 @@ func (n *Nodes) answered(node throng.NodeID, c *call, err error) {
 	n.count()
 	n.mu.Unlock()
 	if exited {
-		n.exits.tell(throng.ServerExit{Server: c.Server, Reason: "released before it was known to run"})
+		n.exits.Tell(throng.ServerExit{Server: c.Server, Reason: "released before it was known to run"})
 	}
 }
 
@@ -324,7 +325,7 @@ func (n *Nodes) Allocate(ctx context.Context, id throng.ServerID) error {
 func (n *Nodes) claim(id throng.ServerID, full map[*machine]bool) (*machine, *link, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.roster.over.has(id) {
+	if n.roster.over.Has(id) {
 		return nil, nil, throng.Errorf(throng.Conflict, "the server is over")
 	}
 	if p := n.roster.servers[id]; p != nil {
@@ -346,7 +347,7 @@ func (n *Nodes) claim(id throng.ServerID, full map[*machine]bool) (*machine, *li
 // Unavailable: its node is away; the server is ended when the node is back.
 func (n *Nodes) Release(ctx context.Context, id throng.ServerID) error {
 	n.mu.Lock()
-	n.roster.over.add(id)
+	n.roster.over.Add(id, "")
 	p := n.roster.servers[id]
 	if p == nil || p.state == placedEnded {
 		n.mu.Unlock()
@@ -383,5 +384,5 @@ func (n *Nodes) List(context.Context) ([]throng.ServerID, error) {
 // are given up because their node is away, until ctx ends. Conflict: somebody
 // watches already.
 func (n *Nodes) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
-	return n.exits.watch(ctx, gone)
+	return n.exits.Watch(ctx, gone)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/fleet/endings"
 )
 
 // roster is what the control plane believes of its nodes and their servers. It
@@ -24,7 +25,7 @@ type roster struct {
 	nodes   map[throng.NodeID]*machine
 	servers map[throng.ServerID]*placed
 	// over are servers that were released, or that their node said are over.
-	over recent
+	over *endings.Recent
 	// avoid are nodes that get no more servers.
 	avoid map[throng.NodeID]bool
 }
@@ -54,8 +55,14 @@ const (
 	placedEnded                    // released; its exit is to be told
 )
 
+// maxRecent is how many servers that are over are remembered, so that a call
+// which comes late starts nothing again.
+const maxRecent = 8192
+
 func newRoster() *roster {
-	return &roster{nodes: make(map[throng.NodeID]*machine), servers: make(map[throng.ServerID]*placed)}
+	return &roster{
+		nodes: make(map[throng.NodeID]*machine), servers: make(map[throng.ServerID]*placed), over: endings.NewRecent(maxRecent),
+	}
 }
 
 // alive is how many servers a machine has.
@@ -111,7 +118,7 @@ func (r *roster) arrive(l *link, hello message) arrival {
 		switch p := r.servers[id]; {
 		case p != nil && p.on != m:
 			a.foreign = append(a.foreign, id)
-		case r.over.has(id):
+		case r.over.Has(id):
 			r.put(id, m, placedEnded)
 			a.release = append(a.release, id)
 		default:
@@ -154,19 +161,19 @@ func (r *roster) exited(m *machine, id throng.ServerID) bool {
 	if p != nil && p.on != m {
 		return false
 	}
-	news := p != nil || !r.over.has(id) && !m.lost[id]
+	news := p != nil || !r.over.Has(id) && !m.lost[id]
 	if p != nil {
 		r.drop(id, m)
 	}
 	delete(m.lost, id)
-	r.over.add(id)
+	r.over.Add(id, "")
 	return news
 }
 
 // began takes a node's word that another replica of the control plane had it
 // start a server.
 func (r *roster) began(m *machine, id throng.ServerID) {
-	if m != nil && r.servers[id] == nil && !r.over.has(id) {
+	if m != nil && r.servers[id] == nil && !r.over.Has(id) {
 		r.put(id, m, placedAlive)
 	}
 }
@@ -175,7 +182,7 @@ func (r *roster) began(m *machine, id throng.ServerID) {
 func (r *roster) allocated(m *machine, id throng.ServerID, err error) {
 	p := r.servers[id]
 	switch {
-	case err == nil && p == nil && !r.over.has(id):
+	case err == nil && p == nil && !r.over.Has(id):
 		r.put(id, m, placedAlive)
 	case p == nil || p.on != m || p.state != placedAsked:
 	case err == nil:

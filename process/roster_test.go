@@ -112,7 +112,7 @@ func TestReleasedBeforeItWasKnown(t *testing.T) {
 	r.arrive(l, message{Node: rosterNode(1), Max: 1})
 	m, id := r.nodes[rosterNode(1)], rosterServer(1)
 	r.put(id, m, placedAsked)
-	r.over.add(id)
+	r.over.Add(id, "")
 	if !r.released(m, id) || r.servers[id] != nil {
 		t.Error("released: got no exit, want one, and the server forgotten")
 	}
@@ -291,7 +291,7 @@ func (w *rosterWorld) allocate(t *rapid.T) {
 
 func (w *rosterWorld) release(m *rosterMachine, id throng.ServerID) {
 	w.released[id] = true
-	w.roster.over.add(id)
+	w.roster.over.Add(id, "")
 	if m.link != nil && w.roster.servers[id] != nil {
 		w.end(m, id)
 		if w.roster.released(w.roster.nodes[m.id], id) {

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/fleet/endings"
 )
 
 // uplink is a node's connection to one replica of the control plane, made anew
@@ -176,7 +177,7 @@ func (u *uplink) began(id throng.ServerID) {
 func (u *uplink) keep(e throng.ServerExit) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.exits) == maxExits {
+	if len(u.exits) == endings.Most {
 		u.exits = u.exits[1:]
 	}
 	u.count++
