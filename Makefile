@@ -32,14 +32,25 @@ run: build ## start the whole platform at http://127.0.0.1:7700 (ADDR, DATA)
 	@exec $(BIN) dev --addr $(ADDR) --data $(DATA)
 
 .PHONY: test
-test: test-web ## all tests, with the race detector, in random order
+test: test-web ## all tests, in random order, with the race detector but for whole platforms
 	scripts/setup.sh cc:gcc,libc6-dev
 	@scripts/setup.sh redis-server:redis-server || echo "NO TESTS with a real Redis: there is no redis-server" >&2
+	@scripts/setup.sh dig:bind9-dnsutils || echo "NO TESTS of DNS with dig: there is no dig" >&2
 	@scripts/setup.sh ip:iproute2 || echo "NO TESTS of a network that is cut: there is no ip" >&2
+	@scripts/jars.sh kafka >/dev/null || echo "NO TESTS on a real Kafka: it was not fetched" >&2
+	@GO=$(GO) scripts/versitygw-build.sh >/dev/null || echo "NO TESTS on a real S3: versitygw was not built" >&2
 	@echo "NO TESTS on a real Kubernetes: make test-cluster has them" >&2
 	$(GO) vet $(PKGS)
-	GO=$(GO) THRONG_CLUSTER_BIN= scripts/test.sh -race -shuffle=on -timeout 20m $(PKGS)
-	GO=$(GO) scripts/test.sh -run 'TestReplicas|TestStatedWaits$$' -timeout 10m ./match
+	@# What takes longest comes first. Last, by themselves, whole platforms of many processes, whose crowds of bots want
+	@# the cores: without the race detector, but for TestRacePlatform (make soak has all of them with it).
+	@export GO=$(GO) THRONG_CLUSTER_BIN=; failed=0; all=$$($(GO) list $(PKGS)) || exit 1; \
+	slow='/(redis|sim|match|dynamo)$$'; \
+	rest=$$(echo "$$all" | grep -E "$$slow"; echo "$$all" | grep -vE "$$slow|/cmd/throng$$"); whole=$$(echo "$$all" | grep '/cmd/throng$$'); \
+	[ -z "$$rest" ] || scripts/test.sh -race -shuffle=on -timeout 20m $$rest || failed=1; \
+	[ -z "$$whole" ] || RERUN=$${RERUN:+tests} scripts/test.sh -shuffle=on -timeout 25m $$whole || failed=1; \
+	exit $$failed
+	@# What skips itself with the race detector.
+	GO=$(GO) scripts/test.sh -run 'TestReplicas|TestStatedWaits$$|TestGuards$$' -timeout 15m ./match ./redis
 
 .PHONY: test-web
 ifeq ($(shell command -v npm),)
@@ -71,8 +82,9 @@ test-cluster: ## the tests on a real Kubernetes, with real pods where there is r
 	scripts/setup.sh cc:gcc,libc6-dev
 	@scripts/setup.sh $(CONTAINERS) || echo "NO TESTS with real pods: there is no containerd" >&2
 	THRONG_CLUSTER_BIN=$$(GO=$(GO) scripts/cluster-build.sh) && export THRONG_CLUSTER_BIN && \
+		export RERUN=$${RERUN:+tests} && \
 		GO=$(GO) scripts/test.sh -race -shuffle=on -count 1 -p 1 -timeout 20m $(CLUSTER_PKGS) && \
-		GO=$(GO) scripts/test.sh -count 1 -run 'TestInstall$$|TestClusterCut|TestIdleControlPlane|TestOpeningsOnCluster' -timeout 15m ./cmd/throng
+		GO=$(GO) scripts/test.sh -count 1 -run 'TestInstall$$|TestClusterCut|TestIdleControlPlane|OnCluster$$' -timeout 15m ./cmd/throng
 
 .PHONY: test-agones
 test-agones: ## the suite on a cluster with a real Agones: KUBECONFIG=..., THRONG_IMAGE=..., NAMESPACE=... (test/suite/doc.go)

@@ -2,6 +2,7 @@ package throng
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -71,16 +72,36 @@ const (
 	DrainServer  DrainKind = "server"
 	DrainCluster DrainKind = "cluster"
 	DrainRegion  DrainKind = "region"
+	// DrainVersion drains the sessions that run one version of a place.
+	DrainVersion DrainKind = "version"
 )
 
+// VersionName is a version of a place as the name of what is drained: "arena.3".
+func VersionName(p PlaceID, v Version) string { return string(p) + "." + strconv.Itoa(int(v)) }
+
 // FleetDrain takes a part of a region's fleet out of use until it is taken back.
+// It is stored as JSON: new fields must have a good zero value.
 type FleetDrain struct {
-	Kind   DrainKind
-	Name   string // of the server, the cluster, the region
-	Old    bool   // only servers that were made from something else than new ones are
-	Reason string
-	Since  time.Time
-	Until  time.Time // when its sessions end though players are in them; zero: never
+	Kind   DrainKind `json:"kind"`
+	Name   string    `json:"name"`          // of the server, the cluster, the region; see VersionName
+	Old    bool      `json:"old,omitempty"` // only servers that were made from something else than new ones are
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until,omitzero"` // when its sessions end though players are in them; zero: never
+}
+
+// IsDrainName says whether a part of a fleet may have this name: it is one of a
+// file, of up to 200 letters, digits, dots, dashes and underscores.
+func IsDrainName(name string) bool {
+	if name == "" || len(name) > 200 || name[0] == '.' {
+		return false
+	}
+	for _, b := range []byte(name) {
+		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '-' && b != '_' && b != '.' {
+			return false
+		}
+	}
+	return true
 }
 
 // FleetInfo is a cluster and what its servers do.

@@ -5,15 +5,93 @@ import "time"
 // Release is what is live of a place: one version and what every part needs to
 // know of it.
 type Release struct {
-	Place     PlaceID
-	Name      string
-	Version   Version
-	Package   PackageHash
-	Capacity  int // seats a session, 1 to 200
-	TickRate  int // Hz
-	Weights   Weights
-	Signals   []Signal // the place's own, by name; at most MaxSignals
-	Published int64    // Unix milliseconds
+	Place    PlaceID
+	Name     string
+	Version  Version
+	Package  PackageHash
+	Capacity int // seats a session, 1 to 200
+	TickRate int // Hz
+	MaxSpeed int // units a second that players move at most; 0: it is not said
+	Weights  Weights
+	// MaxLatency is how far a region may be, in milliseconds of round trip, for its
+	// sessions to compete with nearer ones; 0: DefaultMaxLatency.
+	MaxLatency int
+	Signals    []Signal // the place's own, by name; at most MaxSignals
+	Published  int64    // Unix milliseconds
+	Game       GameID   // whose profiles and ledger its sessions share; empty: the place's own
+}
+
+// Bounds of Release.MaxLatency, in milliseconds.
+const (
+	DefaultMaxLatency = 100
+	MinMaxLatency     = 20
+	MaxMaxLatency     = 1000
+)
+
+// Farthest is MaxLatency, or what it is when it is not said.
+func (r Release) Farthest() float64 {
+	if r.MaxLatency <= 0 {
+		return DefaultMaxLatency
+	}
+	return float64(r.MaxLatency)
+}
+
+// Keeps is the game that sessions of the release keep what players own in.
+func (r Release) Keeps() GameID {
+	if r.Game != "" {
+		return r.Game
+	}
+	return GameID(r.Place)
+}
+
+// Canary is a version that a part of a place's new sessions run instead of the
+// live one.
+type Canary struct {
+	Version Version
+	Percent int // of the new sessions, 1 to 99
+}
+
+// Lanes are what new sessions of a place run: the live release, and the canary
+// in Percent of them.
+type Lanes struct {
+	Live    Release
+	Canary  Release
+	Percent int // 0: there is no canary
+}
+
+// Publication is how an upload is published.
+type Publication struct {
+	Stage  bool // it is stored only, for ReleaseChange to release it
+	Canary int  // it runs in so many percent of the new sessions, 1 to 99; 0: in all
+}
+
+// Published is a version that was published, and what became of it.
+type Published struct {
+	Release
+	Live   bool
+	Canary int // percent of the new sessions that run it; 0: none, or it is live
+}
+
+// ReleaseChange says what of a place is to change. What it does not say stays.
+type ReleaseChange struct {
+	Live     Version // is made live, and a canary ends; 0: not
+	Canary   *Canary // runs in a part of the new sessions; Percent 0: the canary ends
+	Rollback bool    // the canary ends; if there is none, what was live before is live again
+	Pin      *bool   // whether publishing makes nothing live
+	// Revision is what the place must be at, so that nothing is done twice; 0: at
+	// any.
+	Revision uint64
+}
+
+// Channels is what is released of a place.
+type Channels struct {
+	Place    PlaceID
+	Revision uint64
+	Live     Version // 0: nothing yet
+	Canary   Canary  // zero: none
+	Pinned   bool
+	Before   Version   // what a rollback makes live; 0: nothing
+	Releases []Release // the newest first, up to 50
 }
 
 // Weights are how much each signal counts when a session is chosen; each signal

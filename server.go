@@ -78,6 +78,9 @@ type Handover struct {
 	Now         time.Time // the registry's clock
 	OpenedAt    time.Time
 	Incarnation Incarnation // of the server that it is meant for
+	// Route is what gateways find the server by, bytes that tokens of its making
+	// carry; empty without gateways.
+	Route string
 }
 
 // OrderKind is what the registry tells a session's server to do.

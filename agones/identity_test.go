@@ -53,15 +53,17 @@ func TestIdentify(t *testing.T) {
 		token string
 		says  string
 	}{
-		"no token":           {"x", "none that a cluster makes"},
-		"a long one":         {strings.Repeat("x", 9000), "9000 bytes"},
-		"unsigned":           {none, "signing method none is invalid"},
-		"cut":                {token[:len(token)-4], "signature"},
-		"for somebody else":  {f.token(name, func(c *podClaims) { c.Audience = jwt.ClaimStrings{"https://kubernetes.default.svc"} }), "audience"},
-		"for nobody":         {f.token(name, func(c *podClaims) { c.Audience = nil }), "aud"},
-		"expired":            {f.token(name, func(c *podClaims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Minute)) }), "expired"},
-		"for ever":           {f.token(name, func(c *podClaims) { c.ExpiresAt = nil }), "exp"},
-		"not yet":            {f.token(name, func(c *podClaims) { c.NotBefore = jwt.NewNumericDate(time.Now().Add(time.Minute)) }), "not valid yet"},
+		"no token":          {"x", "none that a cluster makes"},
+		"a long one":        {strings.Repeat("x", 9000), "9000 bytes"},
+		"unsigned":          {none, "signing method none is invalid"},
+		"cut":               {token[:len(token)-4], "signature"},
+		"for somebody else": {f.token(name, func(c *podClaims) { c.Audience = jwt.ClaimStrings{"https://kubernetes.default.svc"} }), "audience"},
+		"for nobody":        {f.token(name, func(c *podClaims) { c.Audience = nil }), "aud"},
+		"expired":           {f.token(name, func(c *podClaims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Minute)) }), "expired"},
+		"for ever":          {f.token(name, func(c *podClaims) { c.ExpiresAt = nil }), "exp"},
+		"not yet, for somebody else": {f.token(name, func(c *podClaims) {
+			c.NotBefore, c.Audience = jwt.NewNumericDate(time.Now().Add(time.Minute)), jwt.ClaimStrings{"x"}
+		}), "audience"},
 		"another issuer":     {f.token(name, func(c *podClaims) { c.Issuer = "https://elsewhere" }), "no cluster of this region"},
 		"no issuer":          {f.token(name, func(c *podClaims) { c.Issuer = "" }), "who made it"},
 		"of no pod":          {f.token(name, func(c *podClaims) { c.Kubernetes.Pod.Name = "" }), "not bound to a pod"},
@@ -78,6 +80,35 @@ func TestIdentify(t *testing.T) {
 	}
 	if _, err := b.Identify(t.Context(), token); err == nil {
 		t.Error("a released server is still somebody")
+	}
+}
+
+// A cluster's clock that differs from ours a little is none of the pod's business.
+// When it is ahead by more, the pod is told to come again, and not that it is
+// nobody: it would end, and so would all that come after it.
+func TestIdentifyAcrossClocks(t *testing.T) {
+	f := newFake(t, 1)
+	b := start(t, f)
+	id := serverID(1)
+	name := allocated(t, b, f, id)
+	at := func(from, until time.Duration) string {
+		return f.token(name, func(c *podClaims) {
+			c.NotBefore, c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(from)), jwt.NewNumericDate(time.Now().Add(until))
+		})
+	}
+	for what, token := range map[string]string{
+		"3 s ahead":  at(3*time.Second, time.Hour),
+		"3 s behind": at(-time.Hour, -3*time.Second),
+	} {
+		if got, err := b.Identify(t.Context(), token); err != nil || got != id {
+			t.Errorf("a clock %s: got %s, %v, want %s", what, got, err, id)
+		}
+	}
+	for _, ahead := range []time.Duration{8 * time.Second, 10 * time.Minute} {
+		_, err := b.Identify(t.Context(), at(ahead, time.Hour))
+		if after := throng.RetryAfterOf(err); throng.KindOf(err) != throng.Unavailable || after < time.Second || after > clockWait || !strings.Contains(err.Error(), "apart") {
+			t.Errorf("a clock %s ahead: got %v, again in %s, want to come again soon", ahead, err, after)
+		}
 	}
 }
 
@@ -115,14 +146,16 @@ func TestIdentifyTooEarly(t *testing.T) {
 	f := newFake(t, 2)
 	b := start(t, f)
 	listed(t, b)
+	begun := time.Now()
 	for range 200 {
 		_, err := b.Identify(t.Context(), f.token("warm-001", nil))
 		if throng.KindOf(err) != throng.NotFound || throng.RetryAfterOf(err) != claimAgain {
 			t.Fatalf("got %v, want not found, and when to ask again", err)
 		}
 	}
-	if n := f.asked("get"); n > 80 { // two are for the keys
-		t.Errorf("got %d looks for 200 questions", n)
+	// Fifty at once, twenty a second, and two are for the keys.
+	if n, most := f.asked("get"), 53+int(20*time.Since(begun).Seconds()); n > most {
+		t.Errorf("got %d looks for 200 questions, want %d at most", n, most)
 	}
 	if _, err := b.Identify(t.Context(), f.token("nobody", nil)); throng.KindOf(err) != throng.NotFound {
 		t.Errorf("a pod that is no game server: got %v, want not found", err)

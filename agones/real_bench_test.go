@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -207,6 +208,8 @@ func (benchKeys) SessionKey(throng.SessionID) ([32]byte, error) { return [32]byt
 
 // ServerToken is any.
 func (benchKeys) ServerToken(throng.ServerID, throng.SessionID) (string, error) { return "token", nil }
+
+func (benchKeys) Route(throng.SessionID, netip.AddrPort) (string, error) { return "", nil }
 
 // registry binds who was handed a session, at once.
 type registry struct {

@@ -3,6 +3,8 @@ package agones
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +17,8 @@ const (
 	maxPodToken = 8 << 10         // bytes
 	skew        = 5 * time.Second // between the clocks of a cluster and ours
 	maxGood     = 1 << 14         // tokens that are remembered
+
+	clockWait = 10 * time.Second // most until a token that is not good yet is to be brought again
 )
 
 // pod is who brings a token: what the cluster says in it.
@@ -73,7 +77,8 @@ func (v *verifier) known(token string) (pod, bool) {
 }
 
 // verify returns whose token it is. Denied: it is no good. Unavailable: the
-// cluster that may have made it does not say its keys.
+// cluster that may have made it does not say its keys, or its clock is ahead of
+// ours.
 func (v *verifier) verify(ctx context.Context, token string) (pod, error) {
 	if p, ok := v.known(token); ok {
 		return p, nil
@@ -106,7 +111,13 @@ func (v *verifier) verify(ctx context.Context, token string) (pod, error) {
 			jwt.WithIssuer(unread.Issuer), jwt.WithAudience(v.audience),
 			jwt.WithExpirationRequired(), jwt.WithLeeway(skew),
 		).ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return key, nil })
-		if err != nil {
+		switch {
+		case isEarly(err) && claims.NotBefore != nil:
+			// Who is denied ends. This one is good in a moment, by our clock.
+			wait := time.Until(claims.NotBefore.Add(-skew))
+			return pod{}, throng.RetryLater(throng.Unavailable, min(max(wait, time.Second), clockWait),
+				"the token of cluster %s is good from %s from now on: are its clock and ours apart?", c.cfg.Name, wait.Round(time.Second))
+		case err != nil:
 			return pod{}, throng.Errorf(throng.Denied, "the token of cluster %s is not good: %w", c.cfg.Name, err)
 		}
 		return v.read(c, token, claims)
@@ -115,6 +126,14 @@ func (v *verifier) verify(ctx context.Context, token string) (pod, error) {
 		return pod{}, away
 	}
 	return pod{}, throng.Errorf(throng.Denied, "no cluster of this region made the token")
+}
+
+// isEarly says that a token is good but for its time, which is yet to come.
+func isEarly(err error) bool {
+	return errors.Is(err, jwt.ErrTokenNotValidYet) && !slices.ContainsFunc([]error{
+		jwt.ErrTokenExpired, jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer, jwt.ErrTokenRequiredClaimMissing,
+		jwt.ErrTokenSignatureInvalid, jwt.ErrTokenUnverifiable, jwt.ErrTokenMalformed,
+	}, func(other error) bool { return errors.Is(err, other) })
 }
 
 // read takes out of a token which pod it is for.

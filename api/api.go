@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,7 @@ type Config struct {
 	Origins    Origins  // nil: Unsupported
 	Directory  Directory
 	Places     Places
+	Releases   Releases
 	Owners     Owners
 	// Unowned lets creators take places that nobody owns.
 	Unowned bool
@@ -57,6 +59,9 @@ type Config struct {
 	// Fleets is what operators see of game servers; nil: nothing.
 	Fleets     Fleets
 	JoinTokens JoinTokens
+	// Gateways are what players connect to in place of game servers, whose own
+	// addresses, and WebTransport, they are not told; none: to these.
+	Gateways   []netip.AddrPort
 	Codes      Codes
 	Parties    Parties
 	Companions Companions
@@ -68,6 +73,15 @@ type Config struct {
 	Logs            Logs        // nil: Unsupported
 	Joins           Joins       // nil: joins are not recorded
 	Replicas        Replicas    // nil: Unsupported
+	// Profiles, with Saves and Seats, and Ledger keep what players own; nil:
+	// Unsupported.
+	Profiles Profiles
+	Saves    Saves
+	Seats    Seats
+	Ledger   Ledger
+	Auditor  Auditor // nil: Unsupported
+	Numbers  Numbers // nil: Unsupported
+	Bans     Bans    // nil: nobody is banned
 	// Doors are the URLs of all doors of the region, which game servers are told
 	// on their control connections; changed is closed when they are others, nil:
 	// never. Nil: they are not told.
@@ -99,6 +113,8 @@ func (c Config) check() error {
 		return missing("Directory")
 	case c.Places == nil:
 		return missing("Places")
+	case c.Releases == nil:
+		return missing("Releases")
 	case c.Owners == nil:
 		return missing("Owners")
 	case c.Fleet == nil:
@@ -138,7 +154,8 @@ type API struct {
 	controls *gate
 	replicas *gate
 	sockets  *sockets
-	open     *lifetimes // long polls and control connections
+	open     *lifetimes    // long polls and control connections
+	auditing chan struct{} // one; full: refused
 
 	pingEvery time.Duration // on control connections
 	bodyTime  time.Duration // for a body to arrive, uploads aside
@@ -172,6 +189,7 @@ func New(cfg Config) (*API, error) {
 		replicas:  newGate(maxReplicaCalls),
 		sockets:   newSockets(limits.Sockets),
 		open:      newLifetimes(),
+		auditing:  make(chan struct{}, 1),
 		pingEvery: 5 * time.Second,
 		bodyTime:  10 * time.Second,
 	}

@@ -190,14 +190,14 @@ func TestOperatorsSeeSessions(t *testing.T) {
 func TestPublishAndFetch(t *testing.T) {
 	d := openDoor(t, nil)
 	upload := bytes.Repeat([]byte("tar"), 100_000)
-	r, err := d.as(RoleCreator).Publish(t.Context(), "arena", bytes.NewReader(upload))
+	r, err := d.as(RoleCreator).Publish(t.Context(), "arena", bytes.NewReader(upload), throng.Publication{})
 	if err != nil || r.Version != 2 || r.Package != string(hashA) {
 		t.Fatalf("got %+v, %v", r, err)
 	}
 	if len(d.world.uploads) != 1 || !bytes.Equal(d.world.uploads[0], upload) {
 		t.Error("the upload arrived otherwise")
 	}
-	if _, err := d.as(RolePlayer).Publish(t.Context(), "arena", bytes.NewReader(upload)); throng.KindOf(err) != throng.Denied {
+	if _, err := d.as(RolePlayer).Publish(t.Context(), "arena", bytes.NewReader(upload), throng.Publication{}); throng.KindOf(err) != throng.Denied {
 		t.Errorf("by a player: got %v, want denied", err)
 	}
 	creator := d.token("cleo", RoleCreator)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -23,17 +24,11 @@ type confirming struct {
 	// Owned by the connection's reader: the session that the server took.
 	session throng.SessionID
 
-	slots chan struct{} // maxConfirms; full: refused
-	// Has room for all answers that can be on their way.
-	done    chan gen.ConfirmAnswer
 	working sync.WaitGroup
-}
 
-func newConfirming() confirming {
-	return confirming{
-		slots: make(chan struct{}, maxConfirms),
-		done:  make(chan gen.ConfirmAnswer, maxConfirms),
-	}
+	mu         sync.Mutex
+	unanswered int                 // guarded by mu; up to maxConfirms
+	done       []gen.ConfirmAnswer // guarded by mu; to be written
 }
 
 func (c *confirming) begin(r Registry, hello throng.Hello) {
@@ -48,9 +43,7 @@ func (c *confirming) wait() { c.working.Wait() }
 func (l *link) confirm(ctx context.Context, asks []gen.ConfirmAsk) {
 	c := &l.confirming
 	for _, ask := range asks {
-		select {
-		case c.slots <- struct{}{}:
-		default:
+		if !c.enter() {
 			l.metrics.overflows.Inc()
 			l.lose()
 			return
@@ -59,10 +52,52 @@ func (l *link) confirm(ctx context.Context, asks []gen.ConfirmAsk) {
 		c.working.Go(func() {
 			err := c.ask(ctx, session, ask)
 			l.metrics.confirms.WithLabelValues(codeOf(err)).Inc()
-			// The answer's place in done comes free with the slot.
-			c.done <- gen.ConfirmAnswerOf(ask.ID, err)
+			c.answer(gen.ConfirmAnswerOf(ask.ID, err))
+			l.awake()
 		})
 	}
+}
+
+// enter says whether there is room for one more.
+func (c *confirming) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unanswered >= maxConfirms {
+		return false
+	}
+	c.unanswered++
+	return true
+}
+
+func (c *confirming) answer(a gen.ConfirmAnswer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = append(c.done, a)
+}
+
+// take takes the answers that are to be written. None keep no memory.
+func (c *confirming) take() []gen.ConfirmAnswer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.done
+	c.done = nil
+	c.unanswered -= len(all)
+	return all
+}
+
+func (c *confirming) waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.done) > 0
+}
+
+// writeConfirmed sends the answers that there are.
+func (l *link) writeConfirmed(ctx context.Context) error {
+	if !l.confirming.waiting() {
+		return nil
+	}
+	runtime.Gosched() // those that are about to be done go along
+	return l.writeOne(ctx, gen.ControlDown{Confirmed: l.confirming.take()})
 }
 
 func (c *confirming) ask(ctx context.Context, own throng.SessionID, ask gen.ConfirmAsk) error {
@@ -78,21 +113,6 @@ func (c *confirming) ask(ctx context.Context, own throng.SessionID, ask gen.Conf
 	return c.registry.Confirm(ctx, throng.Heartbeat{
 		Session: id, Server: c.hello.Server, Incarnation: c.hello.Incarnation, Address: c.hello.Address, Web: c.hello.Web,
 	}, change)
-}
-
-// drain returns an answer and those that wait behind it.
-func (c *confirming) drain(first gen.ConfirmAnswer) []gen.ConfirmAnswer {
-	all := []gen.ConfirmAnswer{first}
-	<-c.slots
-	for {
-		select {
-		case next := <-c.done:
-			all = append(all, next)
-			<-c.slots
-		default:
-			return all
-		}
-	}
 }
 
 func codeOf(err error) string {

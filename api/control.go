@@ -6,14 +6,13 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
@@ -22,9 +21,12 @@ import (
 const (
 	controlSize  = 16 << 10 // bytes a message from below
 	controlQueue = 256
-	helloTime    = 10 * time.Second
-	writeTime    = 5 * time.Second
-	maxHandovers = 16 // unanswered on one connection
+	// controlBuffer is what an idle connection keeps, each way; a larger message
+	// is read and written past it.
+	controlBuffer = 512
+	helloTime     = 10 * time.Second
+	writeTime     = 5 * time.Second
+	maxHandovers  = 16 // unanswered on one connection
 )
 
 // errLost is what a control connection's users get when it is over.
@@ -43,21 +45,21 @@ func (a *API) serverControl(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	conn, err := websocket.Accept(w, r, nil)
+	l := newLink(a.metrics)
+	l.conn, err = websocket.Accept(lean{w}, r, &websocket.AcceptOptions{OnPingReceived: l.pinged})
 	if err != nil {
 		return // it answered
 	}
-	conn.SetReadLimit(controlSize)
-	ctx, left := a.open.enter(r.Context())
-	defer left()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go a.trusted(ctx, cancel, bearer(r))
-	l := newLink(conn, a.metrics)
-	err = l.serve(ctx, callerOf(ctx), a)
-	if websocket.CloseStatus(err) != websocket.StatusNormalClosure && ctx.Err() == nil {
-		a.log.InfoContext(ctx, "control connection lost", "server", id, "err", err)
-	}
+	l.conn.SetReadLimit(controlSize)
+	// The connection outlives the call, whose goroutine is deep in net/http and
+	// holds the request and its buffers.
+	caller, token := callerOf(r.Context()), bearer(r)
+	a.open.detach(context.WithoutCancel(r.Context()), keepPlace(r.Context()), func(ctx context.Context) {
+		err := l.serve(ctx, a, caller, token)
+		if websocket.CloseStatus(err) != websocket.StatusNormalClosure && ctx.Err() == nil {
+			a.log.InfoContext(ctx, "control connection lost", "server", id, "err", err)
+		}
+	})
 }
 
 // nodeControl serves the control connection of one node.
@@ -95,15 +97,24 @@ func (a *API) trusted(ctx context.Context, end func(), token string) {
 			return
 		case <-tick.C:
 		}
-		if _, ok := a.cfg.Auth.Known(token); ok {
-			continue
-		}
-		if _, err := a.cfg.Auth.Authenticate(ctx, token); throng.KindOf(err) == throng.Denied && err != nil {
-			a.log.InfoContext(ctx, "control connection ended: its credential is good no more")
+		if a.distrusts(ctx, token) {
 			end()
 			return
 		}
 	}
+}
+
+// distrusts says that a connection's credential is good no more.
+func (a *API) distrusts(ctx context.Context, token string) bool {
+	if _, ok := a.cfg.Auth.Known(token); ok {
+		return false
+	}
+	_, err := a.cfg.Auth.Authenticate(ctx, token)
+	if err == nil || throng.KindOf(err) != throng.Denied {
+		return false
+	}
+	a.log.InfoContext(ctx, "control connection ended: its credential is good no more")
+	return true
 }
 
 func isWebSocket(r *http.Request) error {
@@ -113,22 +124,26 @@ func isWebSocket(r *http.Request) error {
 	return withStatus(http.StatusUpgradeRequired, throng.Errorf(throng.Invalid, "this is a WebSocket"))
 }
 
-// link is one game server's control connection.
+// link is one game server's control connection. Thousands of them are idle, so
+// each has two goroutines, one of which reads, and room that grows when it is
+// needed.
 type link struct {
 	conn    *websocket.Conn
 	metrics *metrics
+	heard   atomic.Int64 // when the server gave its last sign of life; Unix nanoseconds
 
-	// Full: the connection is closed. The server comes back, and its orders are
-	// in its heartbeat answers until it carried them out.
-	down chan gen.ControlDown
+	wake chan struct{} // holds one: down has something, or confirming has
 	lost chan struct{} // closed when it is over
 	lose func()
 
-	mu      sync.Mutex
-	next    uint64
-	answers map[uint64]handing // handovers that are not answered
+	mu sync.Mutex
+	// controlQueue of them: the connection is closed. The server comes back, and
+	// its orders are in its heartbeat answers until it carried them out.
+	down    []gen.ControlDown  // guarded by mu
+	next    uint64             // guarded by mu
+	answers map[uint64]handing // guarded by mu; handovers that are not answered
 	// given is those that nobody waits for any more: the server may take one all
-	// the same. At most maxHandovers, the latest.
+	// the same. At most maxHandovers, the latest. Guarded by mu.
 	given map[uint64]throng.SessionID
 
 	confirming confirming
@@ -140,28 +155,30 @@ type handing struct {
 	answer  chan<- error // with room for one
 }
 
-func newLink(conn *websocket.Conn, m *metrics) *link {
-	lost := make(chan struct{})
-	return &link{
-		conn:       conn,
-		metrics:    m,
-		down:       make(chan gen.ControlDown, controlQueue),
-		lost:       lost,
-		lose:       sync.OnceFunc(func() { close(lost) }),
-		answers:    make(map[uint64]handing),
-		given:      make(map[uint64]throng.SessionID),
-		confirming: newConfirming(),
+func newLink(m *metrics) *link {
+	l := &link{
+		metrics: m,
+		wake:    make(chan struct{}, 1),
+		lost:    make(chan struct{}),
+		answers: make(map[uint64]handing),
+		given:   make(map[uint64]throng.SessionID),
 	}
+	l.lose = sync.OnceFunc(func() {
+		close(l.lost)
+		go l.conn.CloseNow() //nolint:errcheck // whoever writes is let go
+	})
+	return l
 }
 
 // serve blocks until the connection is over, and says why.
-func (l *link) serve(ctx context.Context, caller Caller, a *API) error {
+func (l *link) serve(ctx context.Context, a *API, caller Caller, token string) error {
 	defer l.conn.CloseNow() //nolint:errcheck // closed properly already, or past caring
 	hello, err := l.hello(ctx, caller)
 	if err != nil {
 		l.refuse(err)
 		return err
 	}
+	l.sign()
 	detach, err := a.cfg.Fleet.Attach(hello, l)
 	if err != nil {
 		l.refuse(err)
@@ -173,30 +190,61 @@ func (l *link) serve(ctx context.Context, caller Caller, a *API) error {
 	if err := l.send(gen.ControlDown{Welcome: &gen.Welcome{Confirms: maxConfirms}}); err != nil {
 		return err
 	}
-	group, running := errgroup.WithContext(ctx)
+	running, cancel := context.WithCancel(ctx)
+	read := make(chan error, 1)
+	var group sync.WaitGroup
 	// Reading ends with the connection, which a context would cut off without
 	// a word.
-	group.Go(func() error {
+	group.Go(func() {
 		defer l.confirming.wait()
-		return l.read(context.WithoutCancel(ctx), running)
+		read <- l.read(context.WithoutCancel(ctx), running)
 	})
-	group.Go(func() error { return l.write(running) })
-	group.Go(func() error { return l.ping(running, a.pingEvery) })
-	if a.cfg.Doors != nil {
-		group.Go(func() error { return l.tellDoors(running, a.cfg.Doors) })
+	err = l.tend(running, a, token, read)
+	cancel()
+	if ctx.Err() != nil || errors.Is(err, errDistrusted) {
+		_ = l.conn.Close(websocket.StatusGoingAway, "the door closes")
 	}
-	group.Go(func() error {
+	_ = l.conn.CloseNow()
+	group.Wait()
+	return err
+}
+
+// errDistrusted ends a connection whose credential is good no more.
+var errDistrusted = throng.Errorf(throng.Unavailable, "the credential is good no more")
+
+// tend writes, tells of doors and looks whether the server is there, until the
+// connection is over.
+func (l *link) tend(ctx context.Context, a *API, token string, read <-chan error) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tick := time.NewTicker(a.pingEvery)
+	defer tick.Stop()
+	looked := make(chan error, 1)
+	looking := false
+	changed, err := l.tellDoors(a)
+	for err == nil {
 		select {
+		case <-ctx.Done():
+			err = ctx.Err()
 		case <-l.lost:
-		case <-running.Done():
+			err = errLost
+		case err = <-read:
+		case <-l.wake:
+			err = l.write(ctx)
+		case <-changed:
+			changed, err = l.tellDoors(a)
+		case <-tick.C:
+			if _, known := a.cfg.Auth.Known(token); !looking && (!known || l.silent() >= a.pingEvery) {
+				looking = true
+				group.Go(func() { looked <- l.look(ctx, a, token) })
+			}
+		case err = <-looked:
+			looking = false
 		}
-		if ctx.Err() != nil {
-			_ = l.conn.Close(websocket.StatusGoingAway, "the door closes")
-		}
-		_ = l.conn.CloseNow()
-		return errLost
-	})
-	return group.Wait()
+	}
+	return err
 }
 
 func (l *link) hello(ctx context.Context, caller Caller) (throng.Hello, error) {
@@ -252,6 +300,7 @@ func (l *link) read(ctx, running context.Context) error {
 		if err != nil {
 			return err
 		}
+		l.sign()
 		if len(up.Confirms) > 0 {
 			l.confirm(running, up.Confirms)
 		}
@@ -294,25 +343,37 @@ func (l *link) giveUp(id uint64) {
 	}
 }
 
+// write sends what is queued.
 func (l *link) write(ctx context.Context) error {
+	if err := l.writeConfirmed(ctx); err != nil {
+		return err
+	}
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case down := <-l.down:
-			if err := l.writeOne(ctx, down); err != nil {
-				return err
-			}
-			if down.Doors != nil {
-				l.metrics.doors.Inc()
-			}
-		case first := <-l.confirming.done:
-			runtime.Gosched() // those that are about to be done go along
-			if err := l.writeOne(ctx, gen.ControlDown{Confirmed: l.confirming.drain(first)}); err != nil {
-				return err
-			}
+		down, ok := l.take()
+		if !ok {
+			return nil
+		}
+		if err := l.writeOne(ctx, down); err != nil {
+			return err
+		}
+		if down.Doors != nil {
+			l.metrics.doors.Inc()
 		}
 	}
+}
+
+// take takes what is to be written next. An empty queue keeps no memory.
+func (l *link) take() (down gen.ControlDown, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.down) == 0 {
+		return down, false
+	}
+	down, l.down[0] = l.down[0], down
+	if l.down = l.down[1:]; len(l.down) == 0 {
+		l.down = nil
+	}
+	return down, true
 }
 
 func (l *link) writeOne(ctx context.Context, down gen.ControlDown) error {
@@ -325,39 +386,44 @@ func (l *link) writeOne(ctx context.Context, down gen.ControlDown) error {
 	return l.conn.Write(ctx, websocket.MessageText, message)
 }
 
-// ping finds out that the other side is gone within two intervals.
-func (l *link) ping(ctx context.Context, every time.Duration) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-		pong, cancel := context.WithTimeout(ctx, every)
-		err := l.conn.Ping(pong)
-		cancel()
-		if err != nil {
-			return errors.Join(errLost, err)
-		}
-	}
+// sign notes that the server is there.
+func (l *link) sign() { l.heard.Store(time.Now().UnixNano()) }
+
+// silent is for how long it gave no sign.
+func (l *link) silent() time.Duration { return time.Since(time.Unix(0, l.heard.Load())) }
+
+func (l *link) pinged(context.Context, []byte) bool {
+	l.sign()
+	return true
 }
 
-// tellDoors tells the server where else the region is reached, at once and
-// whenever it changes.
-func (l *link) tellDoors(ctx context.Context, doors func() ([]string, <-chan struct{})) error {
-	for {
-		list, changed := doors()
-		if err := l.send(gen.ControlDown{Doors: list}); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		}
+// look finds out that the other side is gone within two intervals, or is to be
+// trusted no more. One that asks whether we are there needs not be asked.
+func (l *link) look(ctx context.Context, a *API, token string) error {
+	if a.distrusts(ctx, token) {
+		return errDistrusted
 	}
+	silent := l.silent()
+	if silent < a.pingEvery {
+		return nil
+	}
+	pong, cancel := context.WithTimeout(ctx, max(2*a.pingEvery-silent, a.pingEvery/2))
+	defer cancel()
+	if err := l.conn.Ping(pong); err != nil {
+		return errors.Join(errLost, err)
+	}
+	l.sign()
+	return nil
+}
+
+// tellDoors tells the server where else the region is reached; changed is closed
+// when it is to be told again.
+func (l *link) tellDoors(a *API) (changed <-chan struct{}, err error) {
+	if a.cfg.Doors == nil {
+		return nil, nil //nolint:nilnil // a channel that is never closed
+	}
+	list, changed := a.cfg.Doors()
+	return changed, l.send(gen.ControlDown{Doors: list})
 }
 
 func (l *link) send(down gen.ControlDown) error {
@@ -366,13 +432,26 @@ func (l *link) send(down gen.ControlDown) error {
 		return errLost
 	default:
 	}
-	select {
-	case l.down <- down:
-		return nil
-	default:
+	l.mu.Lock()
+	full := len(l.down) >= controlQueue
+	if !full {
+		l.down = append(l.down, down)
+	}
+	l.mu.Unlock()
+	if full {
 		l.metrics.overflows.Inc()
 		l.lose()
 		return throng.Errorf(throng.Unavailable, "the control connection is too slow, and closed")
+	}
+	l.awake()
+	return nil
+}
+
+// awake lets what is queued be written.
+func (l *link) awake() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -56,6 +57,7 @@ type world struct {
 	detached chan throng.ServerID
 	uploads  [][]byte
 	owner    throng.PlayerID // of arena; empty: whoever asks
+	audited  func()          // an audit has begun
 }
 
 // owned says whether an editor may do with a place what its owners may.
@@ -231,18 +233,40 @@ func (f fakeDirectory) End(_ context.Context, s throng.SessionID, reason string)
 
 type fakePlaces struct{ *world }
 
-func (f fakePlaces) Publish(_ context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader) (throng.Release, error) {
+func (f fakePlaces) Publish(_ context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader, how throng.Publication) (throng.Published, error) {
 	if !f.owned(by, id) {
-		return throng.Release{}, throng.Errorf(throng.Denied, "the place belongs to somebody else")
+		return throng.Published{}, throng.Errorf(throng.Denied, "the place belongs to somebody else")
 	}
 	data, err := io.ReadAll(upload)
 	if err != nil {
-		return throng.Release{}, err
+		return throng.Published{}, err
 	}
 	f.mu.Lock()
 	f.uploads = append(f.uploads, data)
 	f.mu.Unlock()
-	return throng.Release{Place: id, Name: "Arena", Version: 2, Package: hashA, Capacity: 8, TickRate: 30, Published: 1}, nil
+	r := throng.Release{Place: id, Name: "Arena", Version: 2, Package: hashA, Capacity: 8, TickRate: 30, Published: 1}
+	return throng.Published{Release: r, Live: !how.Stage && how.Canary == 0, Canary: how.Canary}, nil
+}
+
+type fakeReleases struct{ *world }
+
+func (f fakeReleases) Channels(_ context.Context, by throng.Editor, id throng.PlaceID) (throng.Channels, error) {
+	if !f.owned(by, id) || id != "arena" {
+		return throng.Channels{}, throng.Errorf(throng.NotFound, "there is none of yours of that name")
+	}
+	return throng.Channels{
+		Place: id, Revision: 7, Live: 2, Before: 1, Canary: throng.Canary{Version: 3, Percent: 10},
+		Releases: []throng.Release{{Place: id, Version: 3}, {Place: id, Version: 2}, {Place: id, Version: 1}},
+	}, nil
+}
+
+func (f fakeReleases) Change(ctx context.Context, by throng.Editor, id throng.PlaceID, want throng.ReleaseChange) (throng.Channels, error) {
+	ch, err := f.Channels(ctx, by, id)
+	if want.Revision != 0 && want.Revision != 7 {
+		return ch, throng.Errorf(throng.Conflict, "it is at revision 7")
+	}
+	f.say(fmt.Sprintf("release live %d canary %v rollback %t pin %t", want.Live, want.Canary, want.Rollback, want.Pin != nil && *want.Pin))
+	return ch, err
 }
 
 func (f fakePlaces) Release(_ context.Context, id throng.PlaceID) (throng.Release, error) {
@@ -252,6 +276,12 @@ func (f fakePlaces) Release(_ context.Context, id throng.PlaceID) (throng.Releas
 		}
 	}
 	return throng.Release{}, throng.Errorf(throng.NotFound, "no place %s", id)
+}
+
+func (f fakePlaces) Version(ctx context.Context, id throng.PlaceID, v throng.Version) (throng.Release, error) {
+	r, err := f.Release(ctx, id)
+	r.Version = v
+	return r, err
 }
 
 func (f fakePlaces) Releases(_ context.Context, after throng.PlaceID, limit int) ([]throng.Release, error) {
@@ -389,7 +419,7 @@ func openDoor(t *testing.T, change func(*Config)) *door {
 	cfg := Config{
 		Region: "local", Auth: who, DevTokens: keys, APIKeys: apiKeys,
 		Matchmaker: fakeMatchmaker{w}, Tickets: fakeTickets{w}, Registry: fakeRegistry{w}, Directory: fakeDirectory{w},
-		Places: fakePlaces{w}, Owners: fakeOwners{w}, Fleet: fakeFleet{w}, JoinTokens: fakeTokens{},
+		Places: fakePlaces{w}, Owners: fakeOwners{w}, Releases: fakeReleases{w}, Fleet: fakeFleet{w}, JoinTokens: fakeTokens{},
 		Claims:   fakeClaims{"pod.a.x": {Server: serverA, Token: "enroll", Region: "local", Doors: []string{"https://door"}}},
 		Gatherer: registry, Metrics: registry, Logger: slog.New(slog.DiscardHandler),
 	}

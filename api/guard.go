@@ -37,7 +37,11 @@ func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 			a.refuse(w, r, "limit", err)
 			return
 		}
-		defer leave()
+		place := &place{leave: leave}
+		defer place.end()
+		if rt.class == classControl {
+			ctx = context.WithValue(ctx, placeKey{}, place)
+		}
 		if rt.claim { // after the limit: it may ask a cluster
 			claim, err := a.claimed(ctx, r)
 			if err != nil {
@@ -53,6 +57,27 @@ func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
+}
+
+// place is a call's place among the running ones.
+type place struct{ leave func() }
+
+type placeKey struct{}
+
+func (p *place) end() {
+	if p.leave != nil {
+		p.leave()
+	}
+}
+
+// keepPlace keeps a call's place when the call returns; who kept it has to leave.
+func keepPlace(ctx context.Context) (leave func()) {
+	p, ok := ctx.Value(placeKey{}).(*place)
+	if !ok || p.leave == nil {
+		return func() {}
+	}
+	leave, p.leave = p.leave, nil
+	return leave
 }
 
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, reason string, err error) {

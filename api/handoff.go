@@ -82,7 +82,7 @@ func (a *API) handed(as throng.Assignment) (gen.Handed, error) {
 		Session:   string(as.Session.ID),
 		Place:     string(as.Grant.Place),
 		Version:   int(as.Grant.Version),
-		Server:    endpointOf(as.Session),
+		Server:    a.endpointOf(as.Session),
 		ExpiresAt: as.Grant.TokenExpiry(as.Session.BoundAt).UTC(),
 		Code:      a.codeOf(as.Session),
 	}

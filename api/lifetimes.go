@@ -42,6 +42,17 @@ func (l *lifetimes) enter(parent context.Context) (context.Context, func()) {
 	})
 }
 
+// detach runs what outlives the call that began it, with a context that ends when
+// the door does. left is called after it.
+func (l *lifetimes) detach(parent context.Context, left func(), run func(context.Context)) {
+	ctx, leave := l.enter(parent)
+	go func() {
+		defer left()
+		defer leave()
+		run(ctx)
+	}()
+}
+
 // close ends all that is open and waits until it left.
 func (l *lifetimes) close() {
 	l.mu.Lock()

@@ -54,6 +54,9 @@ type Limits struct {
 	// once. HandoffOpenings are those of them for a session of their own, without
 	// repeats; 20 at once, then 30 a minute.
 	Handoffs, HandoffOpenings Rate
+	// Owned are calls of one session about what its players own: checkouts, saves,
+	// transfers and inventories; 100 a second, 1,000 at once.
+	Owned Rate
 
 	// Callers is how many buckets are remembered, 200,000. Past that, the one
 	// that was not used for longest is forgotten, and is full when it comes back.
@@ -87,6 +90,7 @@ func (l Limits) withDefaults() Limits {
 		Openings:      l.Openings.or(Rate{0.1, 6}),
 
 		Handoffs:        l.Handoffs.or(Rate{20, 200}),
+		Owned:           l.Owned.or(Rate{100, 1000}),
 		HandoffOpenings: l.HandoffOpenings.or(Rate{0.5, 20}),
 
 		Callers:   orDefault(l.Callers, 200_000),

@@ -111,6 +111,7 @@ type homes struct {
 type home struct {
 	place   throng.PlaceID
 	version throng.Version
+	game    throng.GameID // that the version keeps what players own in; empty: not asked for yet
 }
 
 func newHomes(d Directory) *homes {
@@ -128,12 +129,16 @@ func (h *homes) find(ctx context.Context, id throng.SessionID) (home, error) {
 	if err != nil {
 		return home{}, err
 	}
-	at = home{s.Place, s.Version}
+	at = home{place: s.Place, version: s.Version}
+	h.keep(id, at)
+	return at, nil
+}
+
+func (h *homes) keep(id throng.SessionID, at home) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.known) >= maxHomes {
 		clear(h.known)
 	}
 	h.known[id] = at
-	return at, nil
 }

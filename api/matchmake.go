@@ -61,6 +61,9 @@ func (c calls) Matchmake(ctx context.Context, req gen.MatchmakeRequestObject) (g
 	if ticket.Attributes, err = attributesOf(ctx, ticket, *req.Body, release.Signals); err != nil {
 		return nil, err
 	}
+	if err := c.notBanned(ctx, ticket.Party...); err != nil {
+		return nil, err
+	}
 	ctx, wait, done := c.patience(ctx, wait)
 	defer done()
 	placed, err := c.place(ctx, ticket, wait)
@@ -89,6 +92,9 @@ func (c calls) GetTicket(ctx context.Context, req gen.GetTicketRequestObject) (g
 	}
 	wait, err := waitOf(req.Params.Wait)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.notBanned(ctx, callerOf(ctx).Player); err != nil {
 		return nil, err
 	}
 	ctx, wait, done := c.patience(ctx, wait)
@@ -211,7 +217,7 @@ func (a *API) assigned(player throng.PlayerID, as throng.Assignment) (gen.Assign
 		Place:     string(as.Grant.Place),
 		Version:   int(as.Grant.Version),
 		Region:    string(as.Session.ID.Region()),
-		Server:    endpointOf(as.Session),
+		Server:    a.endpointOf(as.Session),
 		JoinToken: token,
 		ExpiresAt: as.Grant.TokenExpiry(as.Session.BoundAt).UTC(),
 		Party:     party,
@@ -220,11 +226,15 @@ func (a *API) assigned(player throng.PlayerID, as throng.Assignment) (gen.Assign
 }
 
 // endpointOf says where a session's players connect.
-func endpointOf(s throng.Session) gen.Endpoint {
+func (a *API) endpointOf(s throng.Session) gen.Endpoint {
 	e := gen.Endpoint{
 		IP:           s.Address.Addr().String(),
 		Port:         int(s.Address.Port()),
 		Webtransport: gen.WebTransportOf(s.Web),
+	}
+	if len(a.cfg.Gateways) > 0 {
+		at := a.cfg.Gateways[0]
+		e = gen.Endpoint{IP: at.Addr().String(), Port: int(at.Port())}
 	}
 	if s.Web.WebSocket != "" {
 		e.Websocket = "/v1/sessions/" + string(s.ID) + "/socket"

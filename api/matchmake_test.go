@@ -232,7 +232,8 @@ func TestErrorsBecomeHTTP(t *testing.T) {
 		{throng.Errorf(throng.Exists, "x"), 409, "exists", ""},
 		{throng.Errorf(throng.Conflict, "x"), 409, "conflict", ""},
 		{throng.Errorf(throng.Full, "x"), 409, "full", ""},
-		{throng.Errorf(throng.NoCapacity, "x"), 503, "no_capacity", "1"},
+		{throng.Errorf(throng.NoCapacity, "x"), 503, "no_capacity", ""}, // final
+		{throng.RetryLater(throng.NoCapacity, time.Second, "x"), 503, "no_capacity", "1"},
 		{throng.Errorf(throng.Contention, "x"), 503, "contention", "1"},
 		{throng.RetryLater(throng.RateLimited, 2100*time.Millisecond, "x"), 429, "rate_limited", "3"},
 		{throng.RetryLater(throng.Unavailable, time.Millisecond, "x"), 503, "unavailable", "1"},

@@ -103,16 +103,28 @@ type Directory interface {
 
 // Places is what creators publish.
 type Places interface {
-	// Publish checks an upload (a gzipped tar), stores it and makes it live.
-	// Invalid errors name the file and the line. id is the place that the
-	// manifest must name. Denied: the place belongs to others.
-	Publish(ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader) (throng.Release, error)
+	// Publish checks an upload (a gzipped tar), stores it and makes it live, unless
+	// how says otherwise. Invalid errors name the file and the line. id is the place
+	// that the manifest must name. Denied: the place belongs to others.
+	Publish(ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader, how throng.Publication) (throng.Published, error)
 	// Release returns what is live of a place.
 	Release(ctx context.Context, id throng.PlaceID) (throng.Release, error)
+	// Version returns a release of a place, live or not.
+	Version(ctx context.Context, id throng.PlaceID, v throng.Version) (throng.Release, error)
 	// Releases lists what is live of all places, by ID, after the given one.
 	Releases(ctx context.Context, after throng.PlaceID, limit int) ([]throng.Release, error)
 	// Package opens a package's canonical bytes and tells their length.
 	Package(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, int64, error)
+}
+
+// Releases says which versions of a place new sessions run. NotFound: there is no
+// such place, or it is not the editor's.
+type Releases interface {
+	Channels(ctx context.Context, by throng.Editor, id throng.PlaceID) (throng.Channels, error)
+	// Change releases another version; when it returned, every new session runs it,
+	// wherever it is opened. Conflict: the place is at another revision, or there is
+	// nothing to roll back to.
+	Change(ctx context.Context, by throng.Editor, id throng.PlaceID, want throng.ReleaseChange) (throng.Channels, error)
 }
 
 // Owners says whose a place is. NotFound: there is no such place, or it is not
@@ -248,4 +260,68 @@ type Tickets interface {
 	// Leave gives back what the ticket holds: its hold, or by an order to the
 	// server its members' seats. NotFound: no such ticket.
 	Leave(ctx context.Context, k throng.TicketKey, p throng.PlayerID) error
+}
+
+// Profiles gives sessions players' profiles, one at a time. Calls can be repeated.
+type Profiles interface {
+	// Checkout gives the claim's session the profile and fences older ones. Denied:
+	// a newer one has had it.
+	Checkout(ctx context.Context, c throng.ProfileClaim) (throng.Profile, error)
+	// Save makes the document the next revision. Denied: a newer session has the
+	// profile. Conflict: it is not the next one.
+	Save(ctx context.Context, c throng.ProfileClaim, revision throng.Revision, document []byte) error
+	// Return lets go of the profile, and saves before unless document is nil.
+	Return(ctx context.Context, c throng.ProfileClaim, revision throng.Revision, document []byte) error
+}
+
+// Saves is what is kept of profiles.
+type Saves interface {
+	// Get returns a profile as it was saved in a revision; 0: last.
+	Get(ctx context.Context, k throng.ProfileKey, revision throng.Revision) (throng.Profile, error)
+	// Saves lists what is kept, the newest first.
+	Saves(ctx context.Context, k throng.ProfileKey) ([]throng.ProfileSave, error)
+	// Restore makes an older save the newest, and returns its revision. NotFound:
+	// it is not kept any more.
+	Restore(ctx context.Context, k throng.ProfileKey, revision throng.Revision) (throng.Revision, error)
+}
+
+// Ledger keeps what players own.
+type Ledger interface {
+	// Post posts a transfer, once however often it is called.
+	Post(ctx context.Context, o throng.TransferOrder) (throng.Receipt, error)
+	// Inventory is what a player owns, now.
+	Inventory(ctx context.Context, g throng.GameID, p throng.PlayerID) (throng.Holding, error)
+	// Entries lists a player's newest transfers at or before a moment; zero: now.
+	Entries(ctx context.Context, g throng.GameID, p throng.PlayerID, before time.Time, limit int) ([]throng.LedgerEntry, error)
+}
+
+// Numbers says how places do.
+type Numbers interface {
+	// Numbers returns what was counted; of a place of which nothing was heard it is
+	// zero.
+	Numbers(ctx context.Context, place throng.PlaceID) (throng.PlaceNumbers, error)
+}
+
+// Bans keeps who may not play.
+type Bans interface {
+	// Bans returns those of the given players that have one, in their order.
+	Bans(ctx context.Context, players []throng.PlayerID) ([]throng.Ban, error)
+	// ListBans lists all, by player, after the given one.
+	ListBans(ctx context.Context, after throng.PlayerID, limit int) ([]throng.Ban, error)
+	// Lift ends a player's ban. Lifted before: the same answer. NotFound: he has none.
+	Lift(ctx context.Context, p throng.PlayerID, by string, at time.Time) (throng.Ban, error)
+}
+
+// Auditor proves the ledger's books.
+type Auditor interface {
+	Audit(ctx context.Context) (throng.AuditReport, error)
+}
+
+// Seats is the registry's word on who sits where.
+type Seats interface {
+	// Bound returns the session that a server speaks for. Denied: it does not.
+	Bound(ctx context.Context, h throng.Heartbeat) (throng.Session, error)
+	// Sits says whether players sit in a session under just those epochs. Denied:
+	// one does not.
+	Sits(ctx context.Context, s throng.SessionID, members []throng.Member) error
 }

@@ -83,16 +83,17 @@ func titleOf(k throng.Kind) string {
 }
 
 // retryAfter is how long the caller should wait: what the error says, a second
-// where waiting helps, else zero.
+// where waiting helps, else zero. NoCapacity says so itself: a ticket whose session
+// never started gets no other answer, however often it is repeated.
 func retryAfter(err error) time.Duration {
 	if after := throng.RetryAfterOf(err); after > 0 {
 		return after
 	}
 	switch throng.KindOf(err) {
-	case throng.RateLimited, throng.Unavailable, throng.NoCapacity, throng.Contention:
+	case throng.RateLimited, throng.Unavailable, throng.Contention:
 		return time.Second
 	case throng.Internal, throng.Invalid, throng.Denied, throng.NotFound, throng.Exists,
-		throng.Conflict, throng.Full, throng.Unsupported:
+		throng.Conflict, throng.Full, throng.NoCapacity, throng.Unsupported:
 		return 0
 	}
 	return 0

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
@@ -16,22 +15,18 @@ func (c calls) Publish(ctx context.Context, req gen.PublishRequestObject) (gen.P
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.cfg.Places.Publish(ctx, c.editorOf(ctx), place, req.Body)
+	how := throng.Publication{Stage: value(req.Params.Stage), Canary: value(req.Params.Canary)}
+	if how.Stage && how.Canary != 0 {
+		return nil, throng.AtField(throng.Invalid, "stage", "and canary do not go together")
+	}
+	r, err := c.cfg.Places.Publish(ctx, c.editorOf(ctx), place, req.Body, how)
 	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge(over.Limit)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return gen.Publish200JSONResponse{
-		Place:       string(r.Place),
-		Name:        r.Name,
-		Version:     int(r.Version),
-		Package:     string(r.Package),
-		Capacity:    r.Capacity,
-		TickRate:    r.TickRate,
-		PublishedAt: time.UnixMilli(r.Published).UTC(),
-	}, nil
+	return gen.Publish200JSONResponse(releaseOf(r)), nil
 }
 
 // GetPackage downloads a package.

@@ -39,6 +39,12 @@ var allowed = map[string]string{
 	"GET /v1/regions":                          "pcor",
 	"PUT /v1/places/{id}/versions":             "cko",
 	"GET /v1/places/{id}/logs":                 "cko",
+	"GET /v1/places/{id}/numbers":              "cko",
+	"GET /v1/bans":                             "o",
+	"GET /v1/bans/{player}":                    "o",
+	"DELETE /v1/bans/{player}":                 "o",
+	"GET /v1/places/{id}/release":              "cko",
+	"POST /v1/places/{id}/release":             "cko",
 	"GET /v1/places/{id}/owners":               "cko",
 	"PUT /v1/places/{id}/owners/{player}":      "co",
 	"DELETE /v1/places/{id}/owners/{player}":   "co",
@@ -64,16 +70,29 @@ var allowed = map[string]string{
 	"POST /v1/sessions/{id}/handoff":           "s",
 	"GET /v1/sessions/{id}/origins/{ticket}":   "s",
 	"POST /v1/replicas/tell":                   "m",
-	"POST /v1/replicas/ask":                    "m",
-	"GET /v1/packages/{hash}":                  "snor",
-	"POST /v1/servers/claim":                   "", // a pod's token of a cluster is asked for: see TestClaim
-	"GET /v1/servers/{id}/control":             "s",
-	"GET /v1/nodes/{id}/control":               "n",
-	"GET /v1/sessions/{id}/socket":             "*", // a join token is asked for inside
-	"GET /openapi.yaml":                        "*",
-	"GET /healthz":                             "*",
-	"GET /readyz":                              "*",
-	"GET /metrics":                             "*",
+
+	"POST /v1/sessions/{id}/profiles/{player}/checkout": "s",
+	"PUT /v1/sessions/{id}/profiles/{player}":           "s",
+	"POST /v1/sessions/{id}/profiles/{player}/return":   "s",
+	"GET /v1/sessions/{id}/inventories/{player}":        "s",
+	"POST /v1/transfers":                                "ckos",
+	"GET /v1/places/{id}/players/{player}/inventory":    "pcko",
+	"GET /v1/places/{id}/players/{player}/transfers":    "pcko",
+	"GET /v1/places/{id}/players/{player}/profile":      "pcko",
+	"GET /v1/places/{id}/players/{player}/saves":        "cko",
+	"POST /v1/places/{id}/players/{player}/restore":     "co",
+	"GET /v1/audit": "o",
+
+	"POST /v1/replicas/ask":        "m",
+	"GET /v1/packages/{hash}":      "snor",
+	"POST /v1/servers/claim":       "", // a pod's token of a cluster is asked for: see TestClaim
+	"GET /v1/servers/{id}/control": "s",
+	"GET /v1/nodes/{id}/control":   "n",
+	"GET /v1/sessions/{id}/socket": "*", // a join token is asked for inside
+	"GET /openapi.yaml":            "*",
+	"GET /healthz":                 "*",
+	"GET /readyz":                  "*",
+	"GET /metrics":                 "*",
 }
 
 // callers is one of each who can call, with what he brings.

@@ -31,6 +31,7 @@ const (
 	classReplica     // of the region's own control plane: no limit of its own
 	classClaim       // by address
 	classSocket      // a player's that stays open; by address
+	classOwned       // never a route's: of a session that asks for what players own
 )
 
 // route is what the door asks of a call before it looks at it.
@@ -59,6 +60,7 @@ const (
 	sizeHeartbeat = 256 << 10
 	sizeReport    = 1 << 20
 	sizeUpload    = 64 << 20
+	sizeProfile   = throng.ProfileBytes + 1<<10
 
 	maxWait   = 20 * time.Second
 	callTime  = 10 * time.Second
@@ -111,7 +113,39 @@ func routes() map[string]route {
 	}
 	maps.Copy(table, creatorRoutes())
 	maps.Copy(table, machineRoutes())
+	maps.Copy(table, ownRoutes())
 	return table
+}
+
+// ownRoutes is the routes to what players own.
+func ownRoutes() map[string]route {
+	server := route{roles: []Role{RoleServer}, class: classCall, time: callTime}
+	checkout, save, post := server, server, server
+	checkout.media, checkout.size = mediaJSON, sizeHeartbeat
+	save.media, save.size = mediaJSON, sizeProfile
+	post.roles, post.keys, post.media, post.size = []Role{RoleCreator, RoleOperator, RoleServer}, true, mediaJSON, sizeJSON
+	post.strict = func() any { return new(gen.TransferRequest) }
+	read := route{roles: []Role{RolePlayer, RoleCreator, RoleOperator}, keys: true, class: classCall, time: callTime}
+	saves := read
+	saves.roles = []Role{RoleCreator, RoleOperator}
+	restore := saves
+	restore.keys, restore.media, restore.size, restore.strict = false, mediaJSON, sizeJSON, func() any { return new(gen.RestoreRequest) }
+	return map[string]route{
+		"POST /v1/sessions/{id}/profiles/{player}/checkout": checkout,
+		"PUT /v1/sessions/{id}/profiles/{player}":           save,
+		"POST /v1/sessions/{id}/profiles/{player}/return":   save,
+		"GET /v1/sessions/{id}/inventories/{player}":        server,
+		"POST /v1/transfers":                                post,
+		"GET /v1/places/{id}/players/{player}/inventory":    read,
+		"GET /v1/places/{id}/players/{player}/transfers":    read,
+		"GET /v1/places/{id}/players/{player}/profile":      read,
+		"GET /v1/places/{id}/players/{player}/saves":        saves,
+		"POST /v1/places/{id}/players/{player}/restore":     restore,
+		"GET /v1/audit":            {roles: []Role{RoleOperator}, class: classCall, time: bytesTime},
+		"GET /v1/bans":             {roles: []Role{RoleOperator}, class: classCall, time: callTime},
+		"GET /v1/bans/{player}":    {roles: []Role{RoleOperator}, class: classCall, time: callTime},
+		"DELETE /v1/bans/{player}": {roles: []Role{RoleOperator}, class: classCall, time: callTime},
+	}
 }
 
 // creatorRoutes is the routes of those who publish.
@@ -121,10 +155,16 @@ func creatorRoutes() map[string]route {
 	read.keys = true
 	logs.keys, logs.time = true, waitTime
 	upload.keys, upload.time, upload.media, upload.size = true, bytesTime, mediaGzip, sizeUpload
+	release := own
+	release.keys, release.media, release.size, release.strict = true, mediaJSON, sizeJSON, func() any { return new(gen.ReleaseRequest) }
+	release.time = waitTime // it waits until all know of it
 	create.media, create.size, create.strict = mediaJSON, sizeJSON, func() any { return new(gen.CreateKeyRequest) }
 	return map[string]route{
 		"GET /v1/places/{id}/logs":               logs,
+		"GET /v1/places/{id}/numbers":            read,
 		"PUT /v1/places/{id}/versions":           upload,
+		"GET /v1/places/{id}/release":            read,
+		"POST /v1/places/{id}/release":           release,
 		"GET /v1/places/{id}/owners":             read,
 		"PUT /v1/places/{id}/owners/{player}":    own,
 		"DELETE /v1/places/{id}/owners/{player}": own,

@@ -261,7 +261,7 @@ func (s *stay) awaitWorld(ctx context.Context) error {
 }
 
 // play walks about until ctx ends, which is no error, or the session is lost.
-func (s *stay) play(ctx context.Context, w *walker) error {
+func (s *stay) play(ctx context.Context, w *Walker) error {
 	rate := defaultRate
 	s.game.World(func(w *client.World) {
 		if welcome, ok := w.Welcome(); ok && welcome.TickRate > 0 {
@@ -283,7 +283,7 @@ func (s *stay) play(ctx context.Context, w *walker) error {
 			}
 			return s.lost()
 		case <-ticker.C:
-			s.send(w.step(int(step / time.Millisecond)))
+			s.send(w.Step(int(step / time.Millisecond)))
 		}
 	}
 }

@@ -66,7 +66,7 @@ func TestWalkersTurnAndStop(t *testing.T) {
 	stopped, turned := 0, 0
 	var lastX, lastY float64
 	for range 30 * 120 {
-		x, y, _ := w.step(33)
+		x, y, _ := w.Step(33)
 		if n := math.Hypot(x, y); n > 1.0001 {
 			t.Fatalf("step wants speed %v, at most 1 is possible", n)
 		}

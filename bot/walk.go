@@ -58,22 +58,31 @@ func parseWalk(text string) ([]stretch, error) {
 	return walk, nil
 }
 
-// walker replays a walk from a place in it, turned by an angle, so that no two
+// Walker replays a walk from a place in it, turned by an angle, so that no two
 // walkers go the same way. Owned by one bot.
-type walker struct {
+type Walker struct {
 	walk []stretch
 	turn float64
 	at   int
 	left int // ms of the stretch
 }
 
-func newWalker(walk []stretch, rng *rand.Rand) *walker {
-	at := rng.IntN(len(walk))
-	return &walker{walk: walk, turn: rng.Float64() * 2 * math.Pi, at: at, left: walk[at].ms}
+// NewWalker returns a walker of the bots' walk, the same for the same rng.
+func NewWalker(rng *rand.Rand) *Walker {
+	walk, err := parseWalk(walkTrace)
+	if err != nil {
+		panic(err) // it is embedded, and tested
+	}
+	return newWalker(walk, rng)
 }
 
-// step goes on by ms and says what the walker wants.
-func (w *walker) step(ms int) (x, y float64, buttons uint32) {
+func newWalker(walk []stretch, rng *rand.Rand) *Walker {
+	at := rng.IntN(len(walk))
+	return &Walker{walk: walk, turn: rng.Float64() * 2 * math.Pi, at: at, left: walk[at].ms}
+}
+
+// Step goes on by ms and says what the walker wants.
+func (w *Walker) Step(ms int) (x, y float64, buttons uint32) {
 	w.left -= ms
 	for w.left <= 0 {
 		w.at = (w.at + 1) % len(w.walk)

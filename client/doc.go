@@ -5,7 +5,8 @@
 // Server speaks to it as a game server does. What a player's client does with
 // an assignment is World's, what the server sends, and Session's: it keeps a
 // connection, comes back over another when it is lost, and goes along when the
-// server hands the player off to another session (session_move.go).
+// server hands the player off to another session (session_move.go); its Show is the
+// world as a screen should show it, which package scene makes.
 //
 // Its neighbours: api/gen, from which the calls are made, and wire/. When it
 // misbehaves: every error carries the kind that the door answered, see

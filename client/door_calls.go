@@ -64,12 +64,29 @@ func (d *Door) Regions(ctx context.Context) (gen.RegionList, error) {
 	return send[gen.RegionList](ctx, d.line, callTime, req)
 }
 
-// Publish uploads a place, a gzipped tar of up to 64 MiB, and makes it live. It
-// is not repeated, as upload can be read only once; the same content again is
-// the same version. Invalid: a fault in the upload, with its file and line.
-func (d *Door) Publish(ctx context.Context, place throng.PlaceID, upload io.Reader) (gen.Release, error) {
-	req := of(gen.NewPublishRequestWithBody(d.line.addr, string(place), "application/gzip", upload))
+// Publish uploads a place, a gzipped tar of up to 64 MiB, and makes it live, or
+// what else how says. It is not repeated, as upload can be read only once; the
+// same content again is the same version. Invalid: a fault in the upload, with its
+// file and line.
+func (d *Door) Publish(ctx context.Context, place throng.PlaceID, upload io.Reader, how throng.Publication) (gen.Release, error) {
+	params := &gen.PublishParams{Stage: given(how.Stage), Canary: given(how.Canary)}
+	req := of(gen.NewPublishRequestWithBody(d.line.addr, string(place), params, "application/gzip", upload))
 	return send[gen.Release](ctx, d.line, uploadTime, req)
+}
+
+// Release says which versions of the caller's place there are, and which of them
+// new sessions run. NotFound: the caller has no such place.
+func (d *Door) Release(ctx context.Context, place throng.PlaceID) (gen.Channels, error) {
+	req := of(gen.NewGetReleaseRequest(d.line.addr, string(place)))
+	return send[gen.Channels](ctx, d.line, callTime, req)
+}
+
+// ChangeRelease makes another version live, or what else want says. With a
+// revision it is safe to repeat. Conflict: the place is at another one, or there
+// is nothing to roll back to.
+func (d *Door) ChangeRelease(ctx context.Context, place throng.PlaceID, want gen.ReleaseRequest) (gen.Channels, error) {
+	req := of(gen.NewChangeReleaseRequest(d.line.addr, string(place), want))
+	return send[gen.Channels](ctx, d.line, pollTime+callTime, req)
 }
 
 // Logs reads a piece of a place's log. after is the page before's Next, empty

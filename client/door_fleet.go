@@ -38,6 +38,7 @@ func (d *Door) DrainFleet(ctx context.Context, f throng.FleetDrain, within time.
 		return send[gen.DrainAnswer](ctx, d.line, callTime, of(gen.NewDrainFleetRequest(d.line.addr, f.Name, ask)))
 	case throng.DrainRegion:
 		return send[gen.DrainAnswer](ctx, d.line, callTime, of(gen.NewDrainRegionRequest(d.line.addr, f.Name, ask)))
+	case throng.DrainVersion: // by ChangeRelease, with its place
 	}
 	return gen.DrainAnswer{}, throng.AtField(throng.Invalid, "Kind", "%q cannot be drained", f.Kind)
 }

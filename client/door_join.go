@@ -42,6 +42,8 @@ type Assignment struct {
 // is lost and when the door asks to come again (Unavailable, Contention,
 // NoCapacity, RateLimited), until ctx ends, at most two minutes and as long as
 // the door says that it will take; then it returns the last of these errors.
+// NoCapacity without a time to come again is final: the ticket's session never
+// started, and it takes a new ticket.
 // Repeating is safe: the ticket's name (t.Key.Ticket) makes it one join, and it
 // keeps its place in line. The token says who is calling; t.Key.Caller, t.Version and
 // t.Code are not sent. A ticket has players in t.Party, or t.PartyID.
@@ -173,8 +175,10 @@ func (d *Door) wait(ctx context.Context, p *pursuit, ask func(context.Context) (
 // passes says whether to repeat.
 func passes(err error) bool {
 	switch throng.KindOf(err) {
-	case throng.Unavailable, throng.Contention, throng.NoCapacity, throng.RateLimited:
+	case throng.Unavailable, throng.Contention, throng.RateLimited:
 		return true
+	case throng.NoCapacity: // without a time it is the ticket's last word
+		return throng.RetryAfterOf(err) > 0
 	case throng.Internal, throng.Invalid, throng.Denied, throng.NotFound, throng.Exists,
 		throng.Conflict, throng.Full, throng.Unsupported:
 		return false

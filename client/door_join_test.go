@@ -194,7 +194,12 @@ func TestMatchmakeGivesUp(t *testing.T) {
 			t.Errorf("got %+v, want field party[1]", e)
 		}
 
-		s = &script{t: t, answers: []reply{{status: 503, body: `{"code":"no_capacity","detail":"x"}`}}}
+		s = &script{t: t, answers: []reply{{status: 503, body: `{"code":"no_capacity","detail":"use a new ticket"}`}}}
+		if _, err = s.door().Matchmake(t.Context(), wish); throng.KindOf(err) != throng.NoCapacity || len(s.asked) != 1 {
+			t.Errorf("got %v after %d calls, want no_capacity after one: it says no time to come again", err, len(s.asked))
+		}
+
+		s = &script{t: t, answers: []reply{{status: 503, body: `{"code":"no_capacity","detail":"x","retry_after":1}`}}}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		start := time.Now()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/scene"
 	"github.com/throng-gg/throng/wire"
 )
 
@@ -54,6 +55,9 @@ type SessionConfig struct {
 	// Moved is told once the player is in the session that he was handed off to,
 	// as Received is: what is received from then on is of that one. Nil: nobody.
 	Moved func(wire.Handoff)
+	// Steps move the player's own entity of a kind in what Show shows, in place of what
+	// the kind says of itself; see wire.Gait. Called under the Session's lock.
+	Steps map[string]scene.Step
 	// Silence is how long the server may say nothing before the client begins to
 	// come back over another connection; default 2 s.
 	Silence time.Duration
@@ -65,7 +69,7 @@ type SessionConfig struct {
 type Received struct {
 	World  *World // of the connection: another one after coming back
 	Update Update
-	Size   int // bytes
+	Size   int // bytes of the datagram that brought it; 0: one before did, too
 	Err    error
 }
 
@@ -92,19 +96,9 @@ type Session struct {
 	tokens []wayBack // as they are to be tried: newest first, then those that may be used up
 	back   int
 	moves  int
-}
-
-// link is one connection, with the world that came over it.
-type link struct {
-	conn  Conn
-	world *World
-	bye   wire.Bye           // guarded by the Session's mu
-	byes  chan struct{}      // closed when bye is set
-	in    chan struct{}      // closed when the welcome is complete
-	again bool               // not the first one of its session
-	leave context.CancelFunc // says goodbye; set by start, as what follows
-	over  chan struct{}      // closed when the connection ended
-	err   error              // why; read after over
+	on     map[string]func(throng.Message)
+	heard  []func() // handlers to be called once mu is free
+	credit credit   // of Send
 }
 
 // wayBack is a reconnect token and until when it is good, by this machine's
@@ -165,7 +159,7 @@ func (s *Session) Run(ctx context.Context) error {
 func (s *Session) Input(moveX, moveY float64, buttons uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.at.conn.Send(s.at.world.Input(moveX, moveY, buttons, time.Now()))
+	return s.at.input(moveX, moveY, buttons, time.Now())
 }
 
 // World shows the world as it is now. see must not call the Session, nor keep
@@ -174,6 +168,20 @@ func (s *Session) World(see func(w *World)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	see(s.at.world)
+}
+
+// Show gives the world as a screen should show it now: the player's own entity where it
+// will be once the server has his inputs, all others evenly; see package scene. Nobody
+// is shown before the first call that finds a world, with which it begins to be kept,
+// and after every reconnect. see must not call the Session, nor keep what it gets.
+func (s *Session) Show(see func(all []scene.Entity, sc *scene.Scene, now time.Duration)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if sc := s.at.show(s.cfg.Steps, now); sc != nil {
+		at := s.at.since(now)
+		see(sc.At(at), sc, at)
+	}
 }
 
 // Reconnects is how often the player came back.
@@ -192,7 +200,7 @@ func (s *Session) Handoffs() int {
 
 // dial makes a link that is not started.
 func (s *Session) dial(ctx context.Context, way Dial, token []byte) (*link, error) {
-	l := &link{world: NewWorld(), over: make(chan struct{}), byes: make(chan struct{}), in: make(chan struct{})}
+	l := newLink()
 	conn, err := way(ctx, token, func(payload []byte) { s.receive(l, payload) })
 	if err != nil {
 		return nil, err
@@ -212,16 +220,28 @@ func (s *Session) start(ctx context.Context, l *link) {
 	}()
 }
 
-// receive takes a payload of the current connection, or of the next one, whose
+// receive takes a datagram of the current connection, or of the next one, whose
 // world begins with it; called by its goroutine.
-func (s *Session) receive(l *link, payload []byte) {
+func (s *Session) receive(l *link, datagram []byte) {
 	now := time.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l != s.at && l != s.next {
-		return
+	if l == s.at || l == s.next {
+		l.take(now, datagram)
+		for _, r := range l.came {
+			s.changed(l, r, now)
+		}
 	}
-	up, err := l.world.Receive(payload, now)
+	heard := s.heard
+	s.heard = nil
+	s.mu.Unlock()
+	for _, tell := range heard {
+		tell()
+	}
+}
+
+// changed carries on with what a payload changed; called under mu.
+func (s *Session) changed(l *link, r Received, now time.Time) {
+	up := r.Update
 	if up.Welcomed {
 		close(l.in)
 	}
@@ -241,8 +261,11 @@ func (s *Session) receive(l *link, payload []byte) {
 	if up.Welcomed && l.again {
 		s.back++
 	}
+	if up.Message != nil {
+		s.hear(*up.Message)
+	}
 	if s.cfg.Received != nil {
-		s.cfg.Received(Received{World: l.world, Update: up, Size: len(payload), Err: err})
+		s.cfg.Received(r)
 	}
 }
 
@@ -313,7 +336,10 @@ func (s *Session) watch(l *link) *wire.Handoff {
 			return nil
 		case h := <-s.handoffs:
 			return &h
-		case <-tick.C:
+		case now := <-tick.C:
+			s.mu.Lock()
+			l.idle(now)
+			s.mu.Unlock()
 			if s.silent(l) {
 				return nil
 			}
@@ -321,4 +347,10 @@ func (s *Session) watch(l *link) *wire.Handoff {
 	}
 }
 
-func (s *Session) silent(l *link) bool { return time.Since(l.conn.Heard()) >= s.cfg.Silence }
+// silent says whether nothing comes over a connection any more.
+func (s *Session) silent(l *link) bool {
+	s.mu.Lock()
+	broken := l.channel.Err() != nil
+	s.mu.Unlock()
+	return broken || time.Since(l.conn.Heard()) >= s.cfg.Silence
+}

@@ -97,7 +97,7 @@ func (s *Session) awaitWelcome(ctx context.Context, l *link) bool {
 		case <-tick.C:
 			s.mu.Lock()
 			// One that cannot be sent counts as lost.
-			_ = l.conn.Send(l.world.Input(0, 0, 0, time.Now()))
+			_ = l.input(0, 0, 0, time.Now())
 			s.mu.Unlock()
 		}
 	}

@@ -11,15 +11,14 @@ import (
 )
 
 // handOff sends a seat in another session, whose token is of a seed, over a
-// connection, twice as servers do.
+// connection.
 func (n *wires) handOff(conn int, seed byte) {
 	n.t.Helper()
-	payloads, err := wire.SplitHandoff(wire.Handoff{Session: "ses_other", Place: "arena", Version: 2, Token: makeJoinToken(n.t, seed)})
+	message, err := wire.AppendHandoff(nil, wire.Handoff{Session: "ses_other", Place: "arena", Version: 2, Token: makeJoinToken(n.t, seed)})
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.down(conn, payloads...)
-	n.down(conn, payloads...)
+	n.down(conn, message)
 	synctest.Wait()
 }
 
@@ -28,7 +27,7 @@ func TestSessionGoesAlongWithAHandoff(t *testing.T) {
 	joined(t, func(c *SessionConfig) { c.Moved = func(h wire.Handoff) { moved = append(moved, h) } }, func(n *wires, s *Session, done <-chan error, leave func()) {
 		n.give(0, 1)
 		n.handOff(0, 9)
-		n.down(0, n.stage.snapshot(2, 0, 3)...)
+		n.down(0, payload(n.stage.snapshot(2, 0, 3)))
 		n.wait(time.Second)
 		n.wantDials(0, 9)
 		s.World(func(w *World) {
@@ -42,7 +41,7 @@ func TestSessionGoesAlongWithAHandoff(t *testing.T) {
 		n.wait(time.Second)
 		n.down(1, n.stage.welcome()...)
 		n.wait(100 * time.Millisecond)
-		n.down(1, n.stage.snapshot(7, 0, 3)...)
+		n.down(1, payload(n.stage.snapshot(7, 0, 3)))
 		n.wait(100 * time.Millisecond)
 		if s.Handoffs() != 1 || s.Reconnects() != 0 || len(moved) != 1 || moved[0].Session != "ses_other" {
 			t.Errorf("got %d handoffs, %d returns, told of %+v; want one", s.Handoffs(), s.Reconnects(), moved)
@@ -102,7 +101,7 @@ func TestSessionStaysWhenTheHandoffFails(t *testing.T) {
 			joined(t, nil, func(n *wires, s *Session, done <-chan error, _ func()) {
 				c.fail(n)
 				n.keepAlive(0, 20*time.Second)
-				n.down(0, n.stage.snapshot(4, 0, 3)...)
+				n.down(0, payload(n.stage.snapshot(4, 0, 3)))
 				synctest.Wait()
 				s.World(func(w *World) {
 					if w.Tick() != 4 || s.moves != 0 {

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/scene"
 	"github.com/throng-gg/throng/wire"
+	"github.com/throng-gg/throng/wire/channel"
 	"github.com/throng-gg/throng/wire/netcode"
 )
 
@@ -37,10 +39,11 @@ type wireless struct {
 	abandoned chan struct{}
 	once      sync.Once
 
-	mu    sync.Mutex
-	heard time.Time
-	bye   bool // it said goodbye
-	sent  int
+	mu     sync.Mutex
+	heard  time.Time
+	bye    bool // it said goodbye
+	sent   int
+	server *channel.Conn // the other end
 }
 
 func (w *wireless) Run(ctx context.Context) error {
@@ -68,11 +71,37 @@ func (w *wireless) hear() {
 	w.heard = time.Now()
 }
 
-func (w *wireless) Send([]byte) error {
+func (w *wireless) Send(datagram []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent++
-	return nil
+	return w.server.Receive(time.Now(), datagram, deaf{})
+}
+
+// deaf is a server that looks at nothing.
+type deaf struct{}
+
+func (deaf) State([]byte, bool) bool { return true }
+func (deaf) Message([]byte)          {}
+func (deaf) Last([]byte)             {}
+func (deaf) Acked(uint64)            {}
+
+// datagrams are what brings a payload.
+func (w *wireless) datagrams(payload []byte) (out [][]byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	keep := func(d []byte) { out = append(out, bytes.Clone(d)) }
+	if m := wire.MessageOf(payload); m == wire.MessageBye {
+		w.server.Last(time.Now(), payload, keep)
+	} else if m == wire.MessageSnapshot {
+		w.server.Flush(time.Now(), payload, 0, keep)
+	} else {
+		if err := w.server.Queue(payload); err != nil {
+			panic(err)
+		}
+		w.server.Flush(time.Now(), nil, 0, keep)
+	}
+	return out
 }
 
 func (w *wireless) Heard() time.Time {
@@ -108,7 +137,7 @@ func (n *wires) dial(ctx context.Context, token []byte, receive func([]byte)) (C
 			return nil, err
 		}
 	}
-	c := &wireless{receive: receive, down: make(chan []byte), lost: make(chan error), abandoned: make(chan struct{}), heard: time.Now()}
+	c := &wireless{receive: receive, down: make(chan []byte), lost: make(chan error), abandoned: make(chan struct{}), heard: time.Now(), server: channel.New(channel.Config{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.conns = append(n.conns, c)
@@ -141,7 +170,7 @@ func makeJoinToken(t *testing.T, seed byte) []byte {
 // give sends the reconnect token of a seed over a connection.
 func (n *wires) give(conn int, seed byte) {
 	n.t.Helper()
-	r, err := wire.ReconnectOf(makeJoinToken(n.t, seed), seed%wire.ReconnectNumbers+1)
+	r, err := wire.ReconnectOf(makeJoinToken(n.t, seed))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -154,7 +183,9 @@ func (n *wires) down(conn int, payloads ...[]byte) {
 	c := n.conns[conn]
 	n.mu.Unlock()
 	for _, p := range payloads {
-		c.down <- p
+		for _, d := range c.datagrams(p) {
+			c.down <- d
+		}
 	}
 }
 
@@ -209,7 +240,7 @@ func joined(t *testing.T, change func(*SessionConfig), f func(n *wires, s *Sessi
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
 		n.down(0, n.stage.welcome()...)
-		n.down(0, n.stage.snapshot(1, 0, 3)...)
+		n.down(0, payload(n.stage.snapshot(1, 0, 3)))
 		f(n, s, done, leave)
 		leave()
 		synctest.Wait()
@@ -220,7 +251,6 @@ func TestSessionComesBackAfterSilence(t *testing.T) {
 	var told []Received
 	joined(t, func(c *SessionConfig) { c.Received = func(r Received) { told = append(told, r) } }, func(n *wires, s *Session, done <-chan error, leave func()) {
 		n.give(0, 1)
-		n.give(0, 2)
 		n.give(0, 2)
 		n.keepAlive(0, 10*time.Second)
 		n.wantDials(0)
@@ -235,7 +265,7 @@ func TestSessionComesBackAfterSilence(t *testing.T) {
 			t.Error("came back before the server's welcome")
 		}
 		n.down(1, n.stage.welcome()...)
-		n.down(1, n.stage.snapshot(9, 0, 3)...)
+		n.down(1, payload(n.stage.snapshot(9, 0, 3)))
 		n.give(1, 3)
 		n.keepAlive(1, 10*time.Second)
 		if s.Reconnects() != 1 || n.conns[0].saidGoodbye() {
@@ -254,6 +284,38 @@ func TestSessionComesBackAfterSilence(t *testing.T) {
 		}
 		if !n.conns[2].saidGoodbye() {
 			t.Error("who leaves did not say goodbye")
+		}
+	})
+}
+
+// The world is kept to be shown from the first look on, which shows the newest snapshot.
+func TestSessionShows(t *testing.T) {
+	joined(t, func(*SessionConfig) {}, func(n *wires, s *Session, done <-chan error, leave func()) {
+		look := func() (xs []float64, behind time.Duration) {
+			s.Show(func(all []scene.Entity, sc *scene.Scene, _ time.Duration) {
+				for _, e := range all {
+					xs = append(xs, e.Number(0))
+				}
+				behind = sc.Stats().Behind
+			})
+			return xs, behind
+		}
+		n.down(0, payload(n.stage.snapshot(9, 0, 3)))
+		if xs, behind := look(); len(xs) != 3 || behind <= 0 {
+			t.Errorf("got %v, %v behind, want three balls some ticks behind", xs, behind)
+		}
+		before, _ := look()
+		if err := s.Input(1, 0, 0); err != nil {
+			t.Error(err)
+		}
+		n.down(0, payload(n.stage.snapshot(15, 0, 3)))
+		n.wait(500 * time.Millisecond)
+		if after, _ := look(); len(after) != 3 || after[0] <= before[0] {
+			t.Errorf("got %v half a second after %v", after, before)
+		}
+		leave()
+		if err := <-done; err != nil {
+			t.Errorf("left: got %v, want nil", err)
 		}
 	})
 }
@@ -317,7 +379,7 @@ func TestSessionGoesOnWithAConnectionThatIsHeardAgain(t *testing.T) {
 		n.wait(4 * time.Second)
 		n.keepAlive(0, 5*time.Second)
 		n.wantDials(0, 1)
-		n.down(0, n.stage.snapshot(2, 0, 3)...)
+		n.down(0, payload(n.stage.snapshot(2, 0, 3)))
 		synctest.Wait()
 		s.World(func(w *World) {
 			if w.Tick() != 2 {
@@ -437,18 +499,15 @@ func TestWorldKeepsTheNewestReconnectToken(t *testing.T) {
 		t.Error("a token before any came")
 	}
 	for _, number := range []uint8{1, 2} {
-		r, err := wire.ReconnectOf(makeJoinToken(t, number), number)
+		r, err := wire.ReconnectOf(makeJoinToken(t, number))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range []bool{true, false} {
-			if u := s.receive(wire.AppendReconnect(nil, r)); u.Reconnect != want {
-				t.Errorf("token %d, time %d: got %+v", number, i, u)
-			}
+		if u := s.receive(wire.AppendReconnect(nil, r)); !u.Reconnect {
+			t.Errorf("token %d: got %+v", number, u)
 		}
-		in, err := wire.ParseInput(s.client.Input(0, 0, 0, s.now))
-		if got, ok := s.client.Reconnect(); err != nil || in.Reconnect != number || !ok || got != r {
-			t.Errorf("got number %d acknowledged and token %d kept, %v, want %d", in.Reconnect, got.Number, err, number)
+		if got, ok := s.client.Reconnect(); !ok || got != r {
+			t.Errorf("token %d is not the one that was kept", number)
 		}
 	}
 	if _, err := s.client.Receive([]byte{byte(wire.MessageReconnect), 1}, s.now); throng.KindOf(err) != throng.Invalid || err == nil {

@@ -11,25 +11,18 @@ import (
 // server sends. It belongs to one goroutine, and to one connection: a new
 // connection begins with a new World.
 type World struct {
-	parts    parts // of the welcome
 	welcome  wire.Welcome
 	welcomed bool
 
 	decoder   *wire.Decoder            // nil before the welcome
-	past      [wire.History]wire.View  // by tick modulo wire.History
-	scratch   wire.View                // decoded into, then changed for one of past
 	tick      throng.Tick              // of shown
-	shown     *wire.View               // newest that was decoded; also after forget
-	newest    throng.Tick              // of past; 0: none, the server is to send all
-	waiting   [maxWaiting]incomplete   // snapshots that came in part
+	shown     wire.View                // newest that was decoded; also after a mismatch
 	pending   int                      // decoded since the last hash that matched
 	moves     [wire.MaxMoves]wire.Move // by sequence modulo wire.MaxMoves
 	made      uint32                   // sequence of the newest move
 	applied   uint32                   // and of the newest that the server has applied
-	reconnect wire.Reconnect           // newest; Number 0: none came
-	handing   parts                    // of a handoff
-	handoff   wire.Handoff             // newest
-	handedSum uint32                   // its sum: it is repeated; 0: none came
+	reconnect *wire.Reconnect          // newest; nil: none came
+	handoff   *wire.Handoff            // newest; nil: none came
 	out       []byte                   // of Input, reused
 }
 
@@ -45,13 +38,16 @@ type Update struct {
 	Reconnect bool
 	// Handoff says that there is a seat in another session: World.Handoff.
 	Handoff bool
+	// Message is what the place's script told the player; nil: nothing.
+	Message *throng.Message
 }
 
 // NewWorld returns a world that waits for the server's welcome.
 func NewWorld() *World { return &World{} }
 
-// Receive takes one payload. now is of the same clock as Input's. Messages that
-// are not known, late or double are ignored. Unsupported: the server speaks
+// Receive takes one payload: a state or a message of wire/channel, or its last
+// word. now is of the same clock as Input's. Messages that
+// are not known, or late, are ignored. Unsupported: the server speaks
 // another protocol. Invalid: the payload makes no sense; the world is as it was,
 // or asks for all anew.
 func (w *World) Receive(payload []byte, now time.Time) (Update, error) {
@@ -67,6 +63,8 @@ func (w *World) Receive(payload []byte, now time.Time) (Update, error) {
 		return w.receiveReconnect(payload)
 	case wire.MessageHandoff:
 		return w.receiveHandoff(payload)
+	case wire.MessagePlace:
+		return w.receivePlace(payload)
 	case wire.MessageNone, wire.MessageInput:
 	}
 	return Update{}, nil
@@ -85,8 +83,11 @@ func (w *World) Input(moveX, moveY float64, buttons uint32, now time.Time) []byt
 	w.made++
 	w.moves[w.made%wire.MaxMoves] = wire.MakeMove(moveX, moveY, buttons)
 	in := wire.Input{
-		Sequence: w.made, Ack: w.newest, Welcomed: w.welcomed, Sent: clock(now),
-		Count: uint8(max(1, min(w.made-w.applied, wire.MaxMoves))), Reconnect: w.reconnect.Number,
+		Sequence: w.made, Sent: clock(now),
+		Count: uint8(max(1, min(w.made-w.applied, wire.MaxMoves))),
+	}
+	if w.decoder != nil {
+		in.Ack, in.Came = w.decoder.Tick(), w.decoder.Came()
 	}
 	for i := range in.Count {
 		in.Moves[i] = w.moves[(w.made-uint32(in.Count)+1+uint32(i))%wire.MaxMoves]
@@ -95,20 +96,24 @@ func (w *World) Input(moveX, moveY float64, buttons uint32, now time.Time) []byt
 	return w.out
 }
 
+// Newest is the last Input's sequence, 0 before the first, and its move as the server
+// sees it.
+func (w *World) Newest() (sequence uint32, m wire.Move) { return w.made, w.moves[w.made%wire.MaxMoves] }
+
 // Applied is the sequence of the newest Input, from 1, that is in the world of
 // Tick; what a client predicts goes on from there.
 func (w *World) Applied() uint32 { return w.applied }
 
 // Reconnect is the newest token to come back with, should the connection be
 // lost; false: none came yet.
-func (w *World) Reconnect() (wire.Reconnect, bool) { return w.reconnect, w.reconnect.Number != 0 }
+func (w *World) Reconnect() (wire.Reconnect, bool) { return value(w.reconnect) }
 
 func (w *World) receiveReconnect(payload []byte) (Update, error) {
 	r, err := wire.ParseReconnect(payload)
-	if err != nil || r == w.reconnect {
+	if err != nil {
 		return Update{}, err
 	}
-	w.reconnect = r
+	w.reconnect = &r
 	return Update{Reconnect: true}, nil
 }
 
@@ -116,43 +121,19 @@ func (w *World) receiveReconnect(payload []byte) (Update, error) {
 func clock(now time.Time) uint16 { return uint16(now.UnixMilli()) }
 
 // Handoff is the newest seat in another session; false: none came yet.
-func (w *World) Handoff() (wire.Handoff, bool) { return w.handoff, w.handedSum != 0 }
+func (w *World) Handoff() (wire.Handoff, bool) { return value(w.handoff) }
 
-// parts puts a message together that does not fit into one payload.
-type parts struct {
-	sum  uint32
-	data [][]byte // nil: not here yet
-	left int
-}
-
-// take keeps part number i of n, and returns all once they are here.
-func (p *parts) take(i, n uint8, sum uint32, data []byte) [][]byte {
-	if p.sum != sum || len(p.data) != int(n) {
-		*p = parts{sum: sum, data: make([][]byte, n), left: int(n)}
+// value is what p points to; false: to nothing.
+func value[T any](p *T) (v T, ok bool) {
+	if p == nil {
+		return v, false
 	}
-	if p.data[i] == nil {
-		p.data[i] = append([]byte{}, data...)
-		p.left--
-	}
-	if p.left > 0 {
-		return nil
-	}
-	all := p.data
-	*p = parts{}
-	return all
+	return *p, true
 }
 
 func (w *World) receiveWelcome(payload []byte) (Update, error) {
-	p, err := wire.ParseWelcomePart(payload)
+	welcome, err := wire.ParseWelcome(payload)
 	if err != nil || w.welcomed {
-		return Update{}, err
-	}
-	data := w.parts.take(p.Part, p.Parts, p.Sum, p.Data)
-	if data == nil {
-		return Update{}, nil
-	}
-	welcome, err := wire.JoinWelcome(p.Sum, data)
-	if err != nil {
 		return Update{}, err
 	}
 	w.welcome, w.welcomed = welcome, true
@@ -161,18 +142,18 @@ func (w *World) receiveWelcome(payload []byte) (Update, error) {
 }
 
 func (w *World) receiveHandoff(payload []byte) (Update, error) {
-	p, err := wire.ParseHandoffPart(payload)
-	if err != nil || p.Sum == w.handedSum {
-		return Update{}, err
-	}
-	data := w.handing.take(p.Part, p.Parts, p.Sum, p.Data)
-	if data == nil {
-		return Update{}, nil
-	}
-	handoff, err := wire.JoinHandoff(p.Sum, data)
+	handoff, err := wire.ParseHandoff(payload)
 	if err != nil {
 		return Update{}, err
 	}
-	w.handoff, w.handedSum = handoff, p.Sum
+	w.handoff = &handoff
 	return Update{Handoff: true}, nil
+}
+
+func (w *World) receivePlace(payload []byte) (Update, error) {
+	m, err := wire.ParsePlace(payload)
+	if err != nil {
+		return Update{}, err
+	}
+	return Update{Message: &m}, nil
 }

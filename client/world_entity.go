@@ -32,9 +32,6 @@ func (w *World) Own() (Entity, bool) {
 
 // Len is the number of entities of the newest snapshot.
 func (w *World) Len() int {
-	if w.shown == nil {
-		return 0
-	}
 	return w.shown.Len()
 }
 
@@ -61,6 +58,6 @@ func (e Entity) Number(field int) float64 { return e.kind.Number(e.entity, field
 // Text is a string; "" if there is none.
 func (e Entity) Text(field int) string { return e.kind.Text(e.entity, field) }
 
-// View is the newest snapshot as integers, as the server hashes it; nil before
-// the first. It is good until the next Receive.
-func (w *World) View() *wire.View { return w.shown }
+// View is the newest of each entity as integers, empty before the first snapshot. It
+// is good until the next Receive.
+func (w *World) View() *wire.View { return &w.shown }

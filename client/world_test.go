@@ -12,60 +12,65 @@ import (
 
 // stage is the server's side, by hand.
 type stage struct {
-	t       testing.TB
-	schema  *wire.Schema
-	encoder *wire.Encoder
-	views   map[throng.Tick]*wire.View
-	now     time.Time
-	client  *World
+	t      testing.TB
+	schema *wire.Schema
+	now    time.Time
+	client *World
 }
 
 func newStage(tb testing.TB) *stage {
 	tb.Helper()
-	s := &stage{t: tb, schema: &wire.Schema{}, views: map[throng.Tick]*wire.View{}, now: time.UnixMilli(1e12), client: NewWorld()}
+	s := &stage{t: tb, schema: &wire.Schema{}, now: time.UnixMilli(1e12), client: NewWorld()}
 	if _, err := s.schema.Define("ball", []wire.Field{
 		{Name: "x", Kind: wire.FieldNumber, Max: 100, Precision: 0.01},
 		{Name: "label", Kind: wire.FieldString},
 	}); err != nil {
 		tb.Fatal(err)
 	}
-	s.encoder = wire.NewEncoder(s.schema)
 	return s
 }
 
 func (s *stage) welcome() [][]byte {
-	return wire.SplitWelcome(wire.Welcome{Protocol: wire.Protocol, TickRate: 30, Capacity: 9, Player: "ada", Schema: s.schema})
+	return [][]byte{wire.AppendWelcome(nil, wire.Welcome{Protocol: wire.Protocol, TickRate: 30, Capacity: 9, Player: "ada", Schema: s.schema})}
 }
 
-// snapshot makes a world of n balls and the payloads that turn base into it.
-func (s *stage) snapshot(tick, base throng.Tick, n int) [][]byte {
-	v := &wire.View{}
-	v.Reset(tick)
-	for id := range uint32(n) {
-		e := wire.Entity{ID: id + 1}
-		if id == 1 {
-			e.Owner = "ada"
-		}
-		in := v.Add(s.schema.Kind(0), e)
-		in.Values[0] = (uint32(tick)*100 + id) % 10000
-		in.Texts[0] = fmt.Sprintf("ball number %d at %d", id, tick/10)
+func ballAt(tick throng.Tick, id int) wire.Values {
+	return wire.Values{
+		Numbers: []uint32{(uint32(tick)*100 + uint32(id)) % 10000},
+		Texts:   []string{fmt.Sprintf("ball number %d at %d", id, tick/10)},
 	}
-	s.views[tick] = v
-	from := wire.Prefix{}
+}
+
+// snapshot tells a world of n balls to a client that has them of base, told anew
+// then; 0: to one that has nothing.
+func (s *stage) snapshot(tick, base throng.Tick, n int) wire.Snapshot {
+	out := wire.Snapshot{Tick: tick, Young: true, Input: uint8(tick), HasHash: true}
+	k, b, h := s.schema.Kind(0), &wire.Body{}, wire.Hash{}
+	told := wire.Samples{}
 	if base != 0 {
-		from = wire.Prefix{View: s.views[base], N: s.views[base].Len()}
+		out.Since = uint8(tick - base)
+		told = wire.Samples{Told: 1 << (tick - base), Fresh: 1 << (tick - base)}
 	}
-	var d wire.Delta
-	s.encoder.Encode(&d, v, from, wire.Prefix{})
-	var out [][]byte
-	for i, body := range d.Bodies {
-		out = append(out, wire.AppendSnapshot(nil, wire.Snapshot{
-			Tick: tick, Base: base, Part: uint8(i), Parts: uint8(len(d.Bodies)), Body: body,
-			About: wire.About{Input: uint16(tick), Through: d.Through, HasHash: true, Hash: v.HashThrough(d.Seen.N)},
-		}))
+	b.Begin(nil, told.Told, out.Since)
+	for id := range n {
+		owner := throng.PlayerID("")
+		if id == 1 {
+			owner = "ada"
+		}
+		is := ballAt(tick, id)
+		if base == 0 {
+			b.Add(uint32(id+1), 0, k.AppendFresh(nil, 0, owner, is))
+		} else {
+			p := &wire.Past{Bases: told.Bases(told.Told), At: [3]wire.Values{ballAt(base, id)}}
+			b.Change(&told, k.AppendChange(nil, 0, is, p))
+		}
+		h.Entity(wire.Entity{ID: uint32(id + 1), Owner: owner, Values: is.Numbers, Texts: is.Texts})
 	}
+	out.Hash, out.Body = h.Sum(), b.End()
 	return out
 }
+
+func payload(s wire.Snapshot) []byte { return wire.AppendSnapshot(nil, s) }
 
 // receive returns the last update.
 func (s *stage) receive(payloads ...[]byte) Update {
@@ -92,8 +97,8 @@ func (s *stage) ack() throng.Tick {
 
 func TestWorldComesAfterTheWelcome(t *testing.T) {
 	s := newStage(t)
-	first := s.snapshot(1, 0, 3)
-	if u := s.receive(first...); u != (Update{}) {
+	first := payload(s.snapshot(1, 0, 3))
+	if u := s.receive(first); u != (Update{}) {
 		t.Errorf("a snapshot before the welcome: got %+v", u)
 	}
 	if u := s.receive(s.welcome()...); !u.Welcomed {
@@ -102,10 +107,10 @@ func TestWorldComesAfterTheWelcome(t *testing.T) {
 	if u := s.receive(s.welcome()...); u != (Update{}) {
 		t.Errorf("the second welcome: got %+v", u)
 	}
-	if u := s.receive(first...); u.Tick != 1 || u.Verified != 1 {
+	if u := s.receive(first); u.Tick != 1 || u.Verified != 1 {
 		t.Errorf("got %+v, want tick 1 verified", u)
 	}
-	if u := s.receive(first...); u != (Update{}) {
+	if u := s.receive(first); u != (Update{}) {
 		t.Errorf("the same again: got %+v", u)
 	}
 	own, ok := s.client.Own()
@@ -130,22 +135,18 @@ func TestWorldComesAfterTheWelcome(t *testing.T) {
 func TestAMismatchAsksForAllAnew(t *testing.T) {
 	s := newStage(t)
 	s.receive(s.welcome()...)
-	s.receive(s.snapshot(1, 0, 5)...)
+	s.receive(payload(s.snapshot(1, 0, 5)))
 	if got := s.ack(); got != 1 {
 		t.Fatalf("got ack %d, want 1", got)
 	}
-	wrong, err := wire.ParseSnapshot(s.snapshot(2, 1, 5)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	quiet := wrong
-	quiet.About.HasHash = false
-	if u := s.receive(wire.AppendSnapshot(nil, quiet)); u.Tick != 2 || u.Verified != 0 {
+	quiet := s.snapshot(2, 1, 5)
+	quiet.HasHash = false
+	if u := s.receive(payload(quiet)); u.Tick != 2 || u.Verified != 0 {
 		t.Errorf("without a hash: got %+v", u)
 	}
-	wrong.Tick, wrong.Base = 3, 2
-	wrong.About.Hash ^= 1 << 40
-	if u := s.receive(wire.AppendSnapshot(nil, wrong)); u != (Update{Mismatch: true}) {
+	wrong := s.snapshot(3, 1, 5)
+	wrong.Hash ^= 1 << 20
+	if u := s.receive(payload(wrong)); u != (Update{Mismatch: true}) {
 		t.Errorf("got %+v, want a mismatch", u)
 	}
 	if got := s.ack(); got != 0 {
@@ -154,40 +155,17 @@ func TestAMismatchAsksForAllAnew(t *testing.T) {
 	if s.client.Tick() != 2 || s.client.Len() != 5 {
 		t.Errorf("tick %d with %d entities is shown, want 2 with 5", s.client.Tick(), s.client.Len())
 	}
-	if u := s.receive(s.snapshot(4, 2, 5)...); u != (Update{}) {
+	if u := s.receive(payload(s.snapshot(4, 1, 5))); u != (Update{}) {
 		t.Errorf("on what was given up: got %+v", u)
 	}
-	if u := s.receive(s.snapshot(5, 0, 5)...); u.Tick != 5 || u.Verified != 1 {
+	if u := s.receive(payload(s.snapshot(5, 0, 5))); u.Tick != 5 || u.Verified != 1 {
 		t.Errorf("got %+v, want tick 5 and only this one counted", u)
 	}
 	if got := s.ack(); got != 5 {
 		t.Errorf("got ack %d, want 5", got)
 	}
-}
-
-func TestPartsComeInAnyOrder(t *testing.T) {
-	s := newStage(t)
-	s.receive(s.welcome()...)
-	a, b, c := s.snapshot(1, 0, 120), s.snapshot(2, 0, 120), s.snapshot(3, 0, 120)
-	if len(a) < 3 {
-		t.Fatalf("got %d parts, want several", len(a))
-	}
-	for i := range a {
-		if u := s.receive(b[len(b)-1-i]); (u.Tick == 2) != (i == len(a)-1) {
-			t.Fatalf("part %d: got %+v", i, u)
-		}
-		if i < len(a)-1 {
-			s.receive(a[i], a[i], c[i])
-		}
-	}
-	if u := s.receive(a[len(a)-1]); u != (Update{}) {
-		t.Errorf("tick 1 after tick 2: got %+v", u)
-	}
-	if u := s.receive(c[len(c)-1]); u.Tick != 3 || u.Verified != 1 {
-		t.Errorf("got %+v, want tick 3", u)
-	}
-	if got, want := s.client.View().Hash(), s.views[3].Hash(); got != want {
-		t.Errorf("got hash %x, want %x", got, want)
+	if u := s.receive(payload(s.snapshot(4, 0, 5))); u != (Update{}) {
+		t.Errorf("tick 4 after tick 5: got %+v", u)
 	}
 }
 
@@ -200,7 +178,7 @@ func TestInputsRepeatWhatTheServerMayNotHave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if in.Count != want || in.Sequence != uint32(i+1) || !in.Welcomed {
+		if in.Count != want || in.Sequence != uint32(i+1) {
 			t.Fatalf("input %d: got %+v, want %d moves", i, in, want)
 		}
 		for j := range in.Count {
@@ -209,14 +187,16 @@ func TestInputsRepeatWhatTheServerMayNotHave(t *testing.T) {
 			}
 		}
 	}
-	s.receive(s.snapshot(9, 0, 1)...) // says that input 9 was applied
+	s.receive(payload(s.snapshot(9, 0, 1))) // says that input 9 was applied
 	if s.client.Applied() != 9 {
 		t.Errorf("got input %d applied, want 9", s.client.Applied())
 	}
 	if in, err := wire.ParseInput(s.client.Input(0, 0, 0, s.now)); err != nil || in.Count != 2 {
 		t.Errorf("got %d moves, %v, want 2", in.Count, err)
 	}
-	s.receive(s.snapshot(5000, 0, 1)...) // input 5000 was never made
+	never := s.snapshot(10, 0, 1)
+	never.Input = 200 // was never made
+	s.receive(payload(never))
 	if s.client.Applied() != 9 {
 		t.Errorf("got input %d applied, want 9", s.client.Applied())
 	}
@@ -232,8 +212,8 @@ func TestByeAndStrangersAreTold(t *testing.T) {
 			t.Errorf("%v: got %+v", payload, u)
 		}
 	}
-	future := wire.SplitWelcome(wire.Welcome{Protocol: wire.Protocol + 1, Schema: s.schema})
-	if _, err := s.client.Receive(future[0], s.now); throng.KindOf(err) != throng.Unsupported {
+	future := wire.AppendWelcome(nil, wire.Welcome{Protocol: wire.Protocol + 1, Schema: s.schema})
+	if _, err := s.client.Receive(future, s.now); throng.KindOf(err) != throng.Unsupported {
 		t.Errorf("another protocol: got %v, want Unsupported", err)
 	}
 }
@@ -244,34 +224,32 @@ func FuzzReceive(f *testing.F) {
 	for _, p := range seeds.welcome() {
 		f.Add(p, p)
 	}
-	seeds.snapshot(4, 0, 5)
-	big := seeds.snapshot(7, 0, 200)
-	f.Add(seeds.snapshot(5, 4, 9)[0], big[1])
-	f.Add(big[0], big[2])
+	f.Add(payload(seeds.snapshot(5, 4, 5)), payload(seeds.snapshot(7, 0, 40)))
+	f.Add(payload(seeds.snapshot(6, 4, 5)), payload(seeds.snapshot(8, 6, 5)))
 	f.Add(wire.AppendBye(nil, wire.Bye{Code: 1}), []byte{2})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		s := newStage(t)
 		for _, warm := range []bool{false, true} {
 			if warm {
 				s.receive(s.welcome()...)
-				s.receive(s.snapshot(4, 0, 5)...)
+				s.receive(payload(s.snapshot(4, 0, 5)))
 			}
 			for _, p := range [][]byte{a, b, bytes.Clone(a)} {
 				// An error is as good as anything else.
 				_, _ = s.client.Receive(p, s.now)
 			}
-			if s.client.Len() > wire.MaxEntities {
+			if s.client.Len() > 2*wire.MaxEntities {
 				t.Fatalf("%d entities", s.client.Len())
 			}
-			if len(s.client.Input(1, 1, 1, s.now)) > 66 {
+			if len(s.client.Input(1, 1, 1, s.now)) > 70 {
 				t.Fatal("a long input")
 			}
 		}
 		if _, ok := s.client.Welcome(); !ok || s.client.welcome.Schema.Hash() != s.schema.Hash() {
 			return // a forged welcome; there is no forging past the transport
 		}
-		if tick := s.client.newest + 1; tick != 0 {
-			if u := s.receive(s.snapshot(tick, 0, 3)...); u.Tick != tick {
+		if tick := s.client.tick + 1; tick != 0 {
+			if u := s.receive(payload(s.snapshot(tick, 0, 3))); u.Tick != tick {
 				t.Fatalf("got %+v, want tick %d", u, tick)
 			}
 		}

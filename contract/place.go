@@ -39,6 +39,10 @@ func Places(t *testing.T, open func(t *testing.T) PlaceStores) {
 func placeRecord(id throng.PlaceID, revision uint64, versions int) place.Record {
 	r := place.Record{Place: id, Revision: revision, Live: throng.Version(versions), Owners: []throng.PlayerID{"ada", "bo"}[:versions%3]}
 	for v := range versions {
+		if v > 0 {
+			r.Before, r.Pinned = append(r.Before, throng.Version(v)), v%2 == 0
+			r.Canary = throng.Canary{Version: throng.Version(v), Percent: 10 + v}
+		}
 		r.Releases = append(r.Releases, throng.Release{
 			Place:    id,
 			Name:     "Place of " + string(id),
@@ -51,7 +55,8 @@ func placeRecord(id throng.PlaceID, revision uint64, versions int) place.Record 
 				{Name: "language", Kind: throng.SignalCategory, Weight: 2},
 				{Name: "skill", Kind: throng.SignalNumber, Range: 400, Weight: 0.5 + float64(v)},
 			},
-			Published: 1_700_000_000_000 + int64(v),
+			Published: 1_700_000_000_000 + int64(v), MaxLatency: 20 * v,
+			Game: []throng.GameID{"", "hub"}[v%2],
 		})
 	}
 	return r

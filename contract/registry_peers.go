@@ -50,6 +50,12 @@ func (s *stage) Start(v throng.Session, _ throng.Release) error {
 // Resume is match.Fleet's: whoever started a session has it.
 func (s *stage) Resume(context.Context, throng.Session, throng.Release) error { return nil }
 
+// Lanes is match.Places'.
+func (s *stage) Lanes(ctx context.Context, p throng.PlaceID) (throng.Lanes, error) {
+	r, err := s.Release(ctx, p)
+	return throng.Lanes{Live: r}, err
+}
+
 // Version is match.Places'.
 func (s *stage) Version(ctx context.Context, p throng.PlaceID, _ throng.Version) (throng.Release, error) {
 	return s.Release(ctx, p)

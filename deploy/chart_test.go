@@ -46,7 +46,7 @@ func template(t *testing.T, args ...string) (string, error) {
 var made = regexp.MustCompile(`(?m)^( *(?:ca\.crt|tls\.crt|tls\.key|caBundle): )[A-Za-z0-9+/=]{100,}$`)
 
 func TestChart(t *testing.T) {
-	for _, name := range []string{"small", "region", "cluster"} {
+	for _, name := range []string{"small", "region", "cluster", "bucket", "events"} {
 		t.Run(name, func(t *testing.T) {
 			values, golden := "testdata/"+name+".values.yaml", "testdata/"+name+".golden.yaml"
 			if out, err := helm(t, "lint", "--strict", "--kube-version", "1.35.4", chart, "-f", values); err != nil {
@@ -277,6 +277,13 @@ func TestChartRefuses(t *testing.T) {
 		"replicas without Redis":    {[]string{"controlPlane.replicas=2"}, []string{"redis.urlSecret.name"}},
 		"replicas on one's volume":  {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r"}, []string{"ReadWriteMany", "data.existingClaim"}},
 		"replicas without volume":   {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r", "data.enabled=false"}, []string{"ReadWriteMany"}},
+		"replicas without a ring":   {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r", "places.url=s3://b/p"}, []string{"ringSecret"}},
+		"a volume of several":       {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r", "places.url=s3://b/p", "ringSecret=r"}, []string{"data.enabled"}},
+		"regions without its own":   {[]string{"places.regions={s3://b/p}"}, []string{"places.url"}},
+		"no bucket":                 {[]string{"places.url=http://b/p"}, []string{"places", "url"}},
+		"consumers without Kafka":   {[]string{"consumers.enabled=true"}, []string{"kafka.urlSecret.name"}},
+		"consumers that forget":     {[]string{"consumers.enabled=true", "kafka.urlSecret.name=k", "data.enabled=false"}, []string{"consumers.enabled", "data.existingClaim"}},
+		"brokers of nowhere":        {[]string{"kafka.caSecret=ca"}, []string{"kafka.urlSecret.name"}},
 		"autoscaling without Redis": {[]string{"autoscaling.enabled=true"}, []string{"redis.urlSecret.name"}},
 		"more warm than servers":    {[]string{"controlPlane.warm=50", "controlPlane.max=10"}, []string{"controlPlane.warm", "50", "10"}},
 		"stops too slowly":          {[]string{"controlPlane.stopWait=9s"}, []string{"stopWait"}},

@@ -1,16 +1,15 @@
 package disk_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/auth"
+	"github.com/throng-gg/throng/contract"
 	"github.com/throng-gg/throng/disk"
 )
 
@@ -80,101 +79,29 @@ func TestRing(t *testing.T) {
 	}
 }
 
-func key(n byte, owner throng.PlayerID) auth.KeyRecord {
-	return auth.KeyRecord{
-		APIKey: throng.APIKey{
-			ID: throng.MakeKeyID(throng.Entropy{n}), Owner: owner, Name: "ci", Rate: 2.5, Created: time.Unix(1_700_000_000, 0).UTC(),
-			Expires: time.Unix(1_800_000_000, 0).UTC(),
-		},
-		Hash: [32]byte{n, 1},
-	}
+func TestKeys(t *testing.T) {
+	contract.KeyStores(t, func(t *testing.T) (here, there auth.KeyStore) {
+		dir := t.TempDir()
+		return disk.Keys{Dir: dir}, disk.Keys{Dir: dir}
+	})
 }
 
-func TestKeys(t *testing.T) {
+func TestKeyFiles(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
-	here, there := disk.Keys{Dir: dir}, disk.Keys{Dir: dir} // two processes
-	if list, err := here.ListKeys(ctx, ""); err != nil || len(list) != 0 {
-		t.Errorf("none: got %v, %v", list, err)
-	}
-	one, two := key(1, "ada"), key(2, "bo")
-	for _, k := range []auth.KeyRecord{one, two} {
-		if err := here.PutKey(ctx, k); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := there.PutKey(ctx, one); throng.KindOf(err) != throng.Exists || err == nil {
-		t.Errorf("again: got %v, want exists", err)
-	}
-	if got, err := there.GetKey(ctx, one.ID); err != nil || got != one {
-		t.Errorf("got %+v, %v, want %+v", got, err, one)
-	}
-	list, err := there.ListKeys(ctx, "ada")
-	if err != nil || len(list) != 1 || list[0] != one {
-		t.Errorf("ada's: got %+v, %v", list, err)
-	}
-	if list, err := there.ListKeys(ctx, ""); err != nil || len(list) != 2 {
-		t.Errorf("all: got %+v, %v", list, err)
-	}
-	used := time.Unix(1_750_000_000, 0).UTC()
-	if err := there.UseKey(ctx, one.ID, used); err != nil {
+	k := disk.Keys{Dir: dir}
+	one := auth.KeyRecord{APIKey: throng.APIKey{ID: throng.MakeKeyID(throng.Entropy{1}), Owner: "ada"}}
+	if err := k.PutKey(ctx, one); err != nil {
 		t.Fatal(err)
 	}
-	if err := here.UseKey(ctx, one.ID, used.Add(-time.Hour)); err != nil { // late
-		t.Fatal(err)
-	}
-	if got, err := here.GetKey(ctx, one.ID); err != nil || !got.Used.Equal(used) {
-		t.Errorf("used: got %+v, %v, want %s", got, err, used)
-	}
-	info, err := os.Stat(filepath.Join(dir, "keys", string(one.ID)+".json"))
+	file := filepath.Join(dir, "keys", string(one.ID)+".json")
+	info, err := os.Stat(file)
 	if err != nil || info.Mode() != 0o600 {
 		t.Errorf("got %v, %v, want mode 0600", info, err)
 	}
-	if err := there.DeleteKey(ctx, one.ID); err != nil {
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, err := range map[string]error{
-		"delete": here.DeleteKey(ctx, one.ID), "use": here.UseKey(ctx, one.ID, time.Now()),
-		"get": second(here.GetKey(ctx, one.ID)),
-	} {
-		if throng.KindOf(err) != throng.NotFound || err == nil {
-			t.Errorf("%s after it: got %v, want not found", name, err)
-		}
-	}
-	if _, err := here.GetKey(ctx, "../../secrets/region"); throng.KindOf(err) != throng.Invalid || err == nil {
-		t.Errorf("a name that leads out: got %v, want invalid", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "keys", string(two.ID)+".json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := here.GetKey(ctx, two.ID); throng.KindOf(err) != throng.Internal || err == nil {
+	if _, err := k.GetKey(ctx, one.ID); throng.KindOf(err) != throng.Internal || err == nil {
 		t.Errorf("damaged: got %v, want internal", err)
-	}
-}
-
-func second[T any](_ T, err error) error { return err }
-
-// TestRevokedKeysStayRevoked: a note of use that comes late does not bring a key
-// back.
-func TestRevokedKeysStayRevoked(t *testing.T) {
-	ctx, dir := context.WithoutCancel(t.Context()), t.TempDir()
-	k := disk.Keys{Dir: dir}
-	for n := range byte(20) {
-		record := key(n, "ada")
-		if err := k.PutKey(ctx, record); err != nil {
-			t.Fatal(err)
-		}
-		var group sync.WaitGroup
-		for i := range 4 {
-			group.Go(func() { _ = k.UseKey(ctx, record.ID, time.Unix(int64(i), 0)) }) // it may be gone
-		}
-		group.Go(func() {
-			if err := (disk.Keys{Dir: dir}).DeleteKey(ctx, record.ID); err != nil {
-				t.Error(err)
-			}
-		})
-		group.Wait()
-	}
-	if list, err := k.ListKeys(ctx, ""); err != nil || len(list) != 0 {
-		t.Errorf("got %v, %v, want none", list, err)
 	}
 }

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "hold" {
 		hold(os.Args[2])
 	}
+	if len(os.Args) == 5 && os.Args[1] == "cache" {
+		useCache(os.Args[2], os.Args[3], os.Args[4])
+	}
 	os.Exit(m.Run())
 }
 

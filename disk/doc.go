@@ -18,6 +18,8 @@
 // plane do: records are replaced under the lock of WRITE and looked at anew by
 // each read, packages never change.
 //
+// A Cache is a folder of its own: packages that game servers of a machine share.
+//
 // Neighbours: place and auth state the interfaces; cmd/throng opens the folder.
 //
 // "is in use by another process": the pid is in the text and in LOCK; the lock

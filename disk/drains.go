@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/throng-gg/throng"
 )
@@ -24,16 +24,6 @@ const (
 // processes may share the folder: the last word on each counts.
 type Drains struct{ dir string }
 
-// drainFile is a drain as it is on disk. New fields must have a good zero value.
-type drainFile struct {
-	Kind   throng.DrainKind `json:"kind"`
-	Name   string           `json:"name"`
-	Old    bool             `json:"old,omitempty"`
-	Reason string           `json:"reason"`
-	Since  time.Time        `json:"since"`
-	Until  time.Time        `json:"until,omitzero"`
-}
-
 // NewDrains keeps them in a folder's subfolder, which is made.
 func NewDrains(folder string) (*Drains, error) {
 	d := &Drains{filepath.Join(folder, drainsDir)}
@@ -45,7 +35,7 @@ func NewDrains(folder string) (*Drains, error) {
 
 // Put keeps a drain in place of an earlier one of the same part, durable when it
 // returns. Invalid: a name that is no file's. Full: there are 4,096.
-func (d *Drains) Put(f throng.FleetDrain) error {
+func (d *Drains) Put(_ context.Context, f throng.FleetDrain) error {
 	file, err := d.file(f.Kind, f.Name)
 	if err != nil {
 		return err
@@ -53,7 +43,7 @@ func (d *Drains) Put(f throng.FleetDrain) error {
 	if entries, err := os.ReadDir(d.dir); err != nil || len(entries) >= maxDrains {
 		return errors.Join(throng.Errorf(throng.Full, "%d parts of the fleet are drained, which is the most", len(entries)), err)
 	}
-	text, err := json.Marshal(drainFile(f))
+	text, err := json.Marshal(f)
 	if err != nil {
 		return err
 	}
@@ -61,7 +51,7 @@ func (d *Drains) Put(f throng.FleetDrain) error {
 }
 
 // Drop forgets a drain. One that is not there is no error.
-func (d *Drains) Drop(kind throng.DrainKind, name string) error {
+func (d *Drains) Drop(_ context.Context, kind throng.DrainKind, name string) error {
 	file, err := d.file(kind, name)
 	if err != nil {
 		return err
@@ -74,7 +64,7 @@ func (d *Drains) Drop(kind throng.DrainKind, name string) error {
 
 // List returns them all, by kind and name. One that cannot be read is passed over
 // and returned in the error, beside the others.
-func (d *Drains) List() ([]throng.FleetDrain, error) {
+func (d *Drains) List(context.Context) ([]throng.FleetDrain, error) {
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {
 		return nil, fmt.Errorf("read drains: %w", err)
@@ -89,7 +79,7 @@ func (d *Drains) List() ([]throng.FleetDrain, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // dropped meanwhile
 		}
-		var f drainFile
+		var f throng.FleetDrain
 		if err == nil {
 			err = json.Unmarshal(text, &f)
 		}
@@ -97,7 +87,7 @@ func (d *Drains) List() ([]throng.FleetDrain, error) {
 			bad = append(bad, fmt.Errorf("drain %s is damaged: %w", e.Name(), err))
 			continue
 		}
-		list = append(list, throng.FleetDrain(f))
+		list = append(list, f)
 	}
 	slices.SortFunc(list, func(a, b throng.FleetDrain) int {
 		return strings.Compare(string(a.Kind)+a.Name, string(b.Kind)+b.Name)
@@ -106,11 +96,7 @@ func (d *Drains) List() ([]throng.FleetDrain, error) {
 }
 
 func (d *Drains) file(kind throng.DrainKind, name string) (string, error) {
-	ok := name != "" && len(name) <= 200 && name[0] != '.'
-	for _, b := range []byte(name) {
-		ok = ok && (b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte("-_.", b) >= 0)
-	}
-	if !ok {
+	if !throng.IsDrainName(name) {
 		return "", throng.AtField(throng.Invalid, "name", "%q is not a name", name)
 	}
 	return filepath.Join(d.dir, string(kind)+"-"+name+".json"), nil

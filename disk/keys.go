@@ -2,7 +2,6 @@ package disk
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,25 +19,12 @@ import (
 
 const (
 	keysDir     = "keys"
-	maxKeyFile  = 4 << 10 // bytes
 	maxKeyFiles = 20_000
 )
 
 // Keys keeps API keys in a data folder, one file each, and nothing in memory: any
 // number of processes may use one folder. It is auth.KeyStore.
 type Keys struct{ Dir string }
-
-// keyFile is an API key as it is on disk. New fields must have a good zero value.
-type keyFile struct {
-	ID      throng.KeyID    `json:"id"`
-	Owner   throng.PlayerID `json:"owner"`
-	Name    string          `json:"name"`
-	Rate    float64         `json:"rate,omitempty"`
-	Created time.Time       `json:"created"`
-	Expires time.Time       `json:"expires,omitzero"`
-	Used    time.Time       `json:"used,omitzero"`
-	Hash    []byte          `json:"hash"` // SHA-256 of the key
-}
 
 func (k Keys) file(id throng.KeyID) string { return filepath.Join(k.Dir, keysDir, string(id)+".json") }
 
@@ -75,9 +61,7 @@ func (k Keys) PutKey(_ context.Context, r auth.KeyRecord) error {
 }
 
 func (k Keys) write(r auth.KeyRecord) error {
-	content, err := json.MarshalIndent(keyFile{
-		ID: r.ID, Owner: r.Owner, Name: r.Name, Rate: r.Rate, Created: r.Created, Expires: r.Expires, Used: r.Used, Hash: r.Hash[:],
-	}, "", "  ")
+	content, err := auth.EncodeKey(r)
 	if err == nil {
 		err = writeFile(k.file(r.ID), content, 0o600)
 	}
@@ -99,20 +83,11 @@ func (k Keys) GetKey(_ context.Context, id throng.KeyID) (auth.KeyRecord, error)
 	if err != nil {
 		return auth.KeyRecord{}, fmt.Errorf("read key %s: %w", id, plain(err))
 	}
-	var f keyFile
-	err = json.Unmarshal(content, &f)
-	if err == nil && (f.ID != id || len(f.Hash) != 32 || f.Owner == "" || len(content) > maxKeyFile) {
-		err = errors.New("it is no key's record")
-	}
+	r, err := auth.DecodeKey(id, content)
 	if err != nil {
-		return auth.KeyRecord{}, throng.Errorf(throng.Internal, "keys/%s.json is damaged: %w", id, err)
+		return auth.KeyRecord{}, fmt.Errorf("data folder %s: %w", k.Dir, err)
 	}
-	return auth.KeyRecord{
-		APIKey: throng.APIKey{
-			ID: f.ID, Owner: f.Owner, Name: f.Name, Rate: f.Rate, Created: f.Created, Expires: f.Expires, Used: f.Used,
-		},
-		Hash: [32]byte(f.Hash),
-	}, nil
+	return r, nil
 }
 
 // ListKeys is auth.KeyStore.

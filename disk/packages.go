@@ -2,8 +2,6 @@ package disk
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -70,55 +68,5 @@ func (s *Store) Open(_ context.Context, hash throng.PackageHash) (io.ReadCloser,
 	if err != nil {
 		return nil, 0, fmt.Errorf("open package: %w", errors.Join(err, f.Close()))
 	}
-	return &verified{file: f, left: info.Size(), sum: sha256.New(), want: hash}, info.Size(), nil
+	return place.Verified(f, info.Size(), hash), info.Size(), nil
 }
-
-// hasher is what is needed of a hash.Hash.
-type hasher interface {
-	io.Writer
-	Sum(b []byte) []byte
-}
-
-// verified reads a package and holds its last bytes back until all of it was
-// seen to be what its name says: who reads to the end has good content.
-type verified struct {
-	file *os.File
-	left int64
-	sum  hasher
-	want throng.PackageHash
-	bad  error
-}
-
-func (v *verified) Read(p []byte) (int, error) {
-	if v.bad != nil {
-		return 0, v.bad
-	}
-	if v.left == 0 {
-		if v.bad = v.check(); v.bad == nil {
-			v.bad = io.EOF
-		}
-		return 0, v.bad
-	}
-	n, err := v.file.Read(p[:min(int64(len(p)), v.left)])
-	_, _ = v.sum.Write(p[:n]) // a hash never fails
-	v.left -= int64(n)
-	if err != nil { // an early end, too
-		v.bad = throng.Errorf(throng.Internal, "package %s can't be read: %w", v.want, err)
-		return 0, v.bad
-	}
-	if v.left == 0 {
-		if v.bad = v.check(); v.bad != nil {
-			return 0, v.bad
-		}
-	}
-	return n, nil
-}
-
-func (v *verified) check() error {
-	if got := hex.EncodeToString(v.sum.Sum(nil)); got != string(v.want) {
-		return throng.Errorf(throng.Internal, "package %s is damaged on disk: its content has hash %s", v.want, got)
-	}
-	return nil
-}
-
-func (v *verified) Close() error { return v.file.Close() }

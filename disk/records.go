@@ -2,7 +2,6 @@ package disk
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,77 +18,6 @@ import (
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/place"
 )
-
-// recordFile is a place's record as it is on disk. New fields must have a good
-// zero value.
-type recordFile struct {
-	Place    throng.PlaceID `json:"place"`
-	Revision uint64         `json:"revision"`
-	Live     throng.Version `json:"live"`
-	Releases []releaseFile  `json:"releases"`
-	// Owners is missing where nobody owns the place.
-	Owners []throng.PlayerID `json:"owners,omitempty"`
-}
-
-type releaseFile struct {
-	Version   throng.Version     `json:"version"`
-	Package   throng.PackageHash `json:"package"`
-	Name      string             `json:"name"`
-	Capacity  int                `json:"capacity"`
-	TickRate  int                `json:"tick_rate"`
-	Fill      float64            `json:"fill"`
-	Latency   float64            `json:"latency"`
-	Friends   *float64           `json:"friends,omitempty"` // nil: written before there was one
-	Signals   []signalFile       `json:"signals,omitempty"`
-	Published int64              `json:"published"` // Unix milliseconds
-}
-
-type signalFile struct {
-	Name   string            `json:"name"`
-	Kind   throng.SignalKind `json:"kind"`
-	Range  float64           `json:"range,omitempty"`
-	Weight float64           `json:"weight"`
-}
-
-// oldFriends is the weight of friends in releases that do not say it.
-const oldFriends = 15
-
-func (f recordFile) record() place.Record {
-	r := place.Record{Place: f.Place, Revision: f.Revision, Live: f.Live, Owners: f.Owners}
-	for _, v := range f.Releases {
-		friends := float64(oldFriends)
-		if v.Friends != nil {
-			friends = *v.Friends
-		}
-		var signals []throng.Signal
-		for _, s := range v.Signals {
-			signals = append(signals, throng.Signal(s))
-		}
-		r.Releases = append(r.Releases, throng.Release{
-			Place: f.Place, Name: v.Name, Version: v.Version, Package: v.Package, Capacity: v.Capacity,
-			TickRate: v.TickRate, Published: v.Published,
-			Weights: throng.Weights{Fill: v.Fill, Latency: v.Latency, Friends: friends},
-			Signals: signals,
-		})
-	}
-	return r
-}
-
-func asFile(r place.Record) recordFile {
-	f := recordFile{Place: r.Place, Revision: r.Revision, Live: r.Live, Owners: slices.Clone(r.Owners)}
-	for _, v := range r.Releases {
-		var signals []signalFile
-		for _, s := range v.Signals {
-			signals = append(signals, signalFile(s))
-		}
-		f.Releases = append(f.Releases, releaseFile{
-			Version: v.Version, Package: v.Package, Name: v.Name, Capacity: v.Capacity, TickRate: v.TickRate,
-			Fill: v.Weights.Fill, Latency: v.Weights.Latency, Friends: &v.Weights.Friends, Published: v.Published,
-			Signals: signals,
-		})
-	}
-	return f
-}
 
 // load reads all records.
 func (s *Store) load() error {
@@ -164,27 +92,13 @@ func (s *Store) read(id throng.PlaceID) (place.Record, error) {
 	if err != nil {
 		return place.Record{}, err
 	}
-	if k.Record, err = parseRecord(id, content); err != nil {
+	if k.Record, err = place.DecodeRecord(id, content); err != nil {
 		return place.Record{}, throng.Errorf(throng.Internal, "%s is damaged (%w): mend it, or move it away to publish the place anew", name, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.records[id] = k
 	return k.Record, nil
-}
-
-func parseRecord(id throng.PlaceID, content []byte) (place.Record, error) {
-	var f recordFile
-	err := json.Unmarshal(content, &f)
-	switch {
-	case err != nil:
-		return place.Record{}, err
-	case f.Place != id:
-		return place.Record{}, fmt.Errorf("it is of place %q", f.Place)
-	case f.Revision == 0 || len(f.Releases) == 0:
-		return place.Record{}, errors.New("it has no revision or no release")
-	}
-	return f.record(), nil
 }
 
 // Get is place.Records.
@@ -231,18 +145,21 @@ func (s *Store) Swap(ctx context.Context, r place.Record) error {
 	if stored.Revision != r.Revision {
 		return throng.Errorf(throng.Conflict, "place %s is at revision %d, not %d", r.Place, stored.Revision, r.Revision)
 	}
-	next := asFile(r)
-	next.Revision++
-	content, err := json.MarshalIndent(next, "", "  ")
+	r.Revision++
+	content, err := place.EncodeRecord(r)
 	if err != nil {
-		return fmt.Errorf("write record of %s: %w", r.Place, err)
+		return err
 	}
 	if err := writeFile(filepath.Join(s.dir, placesDir, string(r.Place)+".json"), content, 0o644); err != nil {
 		return fmt.Errorf("write record of %s: %w", r.Place, err)
 	}
+	own, err := place.DecodeRecord(r.Place, content) // has nothing of the caller's
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.records[r.Place] = known{Record: next.record()} // read anew where the folder is shared
+	s.records[r.Place] = known{Record: own} // read anew where the folder is shared
 	return nil
 }
 

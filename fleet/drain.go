@@ -25,6 +25,7 @@ type sight struct {
 	sites    map[throng.ServerID]throng.ServerSite
 	clusters []throng.Cluster
 	drains   []throng.FleetDrain
+	versions map[string]throng.FleetDrain // those of drains that are of versions, by name
 	avoid    []string
 	told     map[throng.SessionID]toldDrain
 	draining map[throng.SessionID]time.Time // those that drain, since when as far as was seen
@@ -43,11 +44,22 @@ func (o *Orchestrator) SetDrains(drains []throng.FleetDrain) error {
 	drains = slices.Clone(drains)
 	_, err := ask(o, func(ctx context.Context, t *table, now time.Time) struct{} {
 		t.sight.drains = drains
+		t.sight.versions = versionsOf(drains)
 		t.look(now)
 		t.leave(ctx, now)
 		return struct{}{}
 	})
 	return err
+}
+
+func versionsOf(drains []throng.FleetDrain) map[string]throng.FleetDrain {
+	versions := map[string]throng.FleetDrain{}
+	for _, d := range drains {
+		if d.Kind == throng.DrainVersion {
+			versions[d.Name] = d
+		}
+	}
+	return versions
 }
 
 // Fleet lists the servers that are known here, those too that are just gone, and
@@ -209,7 +221,7 @@ func (t *table) leave(ctx context.Context, now time.Time) {
 		if t.moves(live, now) {
 			draining++
 		}
-		d, at, yes := t.drainAt(host)
+		d, at, yes := t.drainAt(host, live)
 		switch {
 		case !yes:
 		case t.toTell(live, d, now):
@@ -249,8 +261,11 @@ func (t *table) moves(live throng.Session, now time.Time) bool {
 
 // drainAt is the drain of a server that hosts a session, if telling it is ours: it
 // is connected here, or nobody else has told it for long enough.
-func (t *table) drainAt(host throng.ServerID) (d throng.FleetDrain, at int, yes bool) {
-	if d, yes = drainOf(t.sight.drains, t.site(host)); !yes {
+func (t *table) drainAt(host throng.ServerID, live throng.Session) (d throng.FleetDrain, at int, yes bool) {
+	if d, yes = drainOf(t.sight.drains, t.site(host)); !yes && len(t.sight.versions) > 0 {
+		d, yes = t.sight.versions[throng.VersionName(live.Place, live.Version)]
+	}
+	if !yes {
 		return d, 0, false
 	}
 	s := t.servers[host]

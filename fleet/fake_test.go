@@ -13,10 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/memory"
 )
 
-// manner is how a game server behaves.
-// good is the manner of a game server that works.
 // region is a registry, a backend and its game servers in memory.
 type region struct {
 	mu    sync.Mutex
@@ -36,26 +35,32 @@ type region struct {
 	allocated int
 	busy      int // Allocate calls under way
 	busiest   int
+	machine   *memory.Machine
+	way       *memory.Backend // to the machine, of who is no replica
+	astray    bool            // the next one is nobody's, see stray
 	servers   map[throng.ServerID]*game
 	released  []throng.ServerID
 	drained   []throng.SessionID // in this order
 	sites     map[throng.ServerID]throng.ServerSite
 	next      throng.ServerSite // where Allocate starts the next ones
 	avoided   []string
-	exits     chan throng.ServerExit
 }
 
-// game is one game server.
 func newRegion() *region {
-	return &region{
+	r := &region{
 		changed:  map[throng.SessionID]uint64{},
 		news:     make(chan struct{}),
 		sessions: map[throng.SessionID]*throng.Session{},
 		manner:   func(int) manner { return good() },
 		allocIn:  200 * time.Millisecond,
 		servers:  map[throng.ServerID]*game{},
-		exits:    make(chan throng.ServerExit, 100),
 	}
+	var err error
+	if r.machine, err = memory.NewMachine(memory.MachineConfig{Begin: r.begin}); err != nil {
+		panic(err)
+	}
+	r.way = r.machine.Backend()
+	return r
 }
 
 // run starts an orchestrator over the region; stop ends it.
@@ -232,6 +237,8 @@ func (r *region) SessionKey(s throng.SessionID) ([32]byte, error) {
 	return [32]byte([]byte(fmt.Sprintf("%032s", s))), nil
 }
 
+func (r *region) Route(throng.SessionID, netip.AddrPort) (string, error) { return "route", nil }
+
 func (r *region) ServerToken(id throng.ServerID, s throng.SessionID) (string, error) {
 	return fmt.Sprintf("%s for %s", s, id), nil
 }
@@ -243,67 +250,60 @@ func (r *region) Allocate(ctx context.Context, id throng.ServerID) error {
 	wait, err := r.allocIn, r.allocErr
 	r.mu.Unlock()
 	pause(ctx, wait)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.busy--
-	if err != nil || r.servers[id] != nil {
+	r.set(func() { r.busy-- })
+	if err != nil {
 		return err
 	}
-	g := r.spawn(id, r.manner(r.allocated))
-	r.allocated++
-	if g.manner.connectIn >= 0 {
-		time.AfterFunc(g.manner.connectIn, func() { _ = g.connect() })
-	}
-	return nil
+	return r.machine.Start(ctx, id, nil)
 }
 
-// spawn makes a process.
-func (r *region) spawn(id throng.ServerID, m manner) *game {
+// begin starts a process, and has it connect after a while.
+func (r *region) begin(id throng.ServerID, _ []string) (end func(reason string), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := manner{connectIn: -1}
+	if !r.astray {
+		m = r.manner(r.allocated)
+		r.allocated++
+	}
 	g := &game{r: r, manner: m, alive: true, hello: throng.Hello{
 		Server: id, Incarnation: throng.Incarnation("life of " + id),
 		Address: netip.MustParseAddrPort("127.0.0.1:7000"),
 	}}
 	r.servers[id] = g
-	return g
+	if m.connectIn >= 0 {
+		time.AfterFunc(m.connectIn, func() { _ = g.connect() })
+	}
+	return g.end, nil
 }
 
-func (r *region) Release(_ context.Context, id throng.ServerID) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if g := r.servers[id]; g != nil && g.alive {
-		g.alive = false
-		r.released = append(r.released, id)
+// stray starts a server that nobody allocated and that does not connect.
+func (r *region) stray(t *testing.T, id throng.ServerID) *game {
+	t.Helper()
+	r.set(func() { r.astray = true })
+	if err := r.machine.Start(t.Context(), id, nil); err != nil {
+		t.Fatal(err)
 	}
-	return nil
+	r.set(func() { r.astray = false })
+	return r.games()[id]
+}
+
+func (r *region) Release(ctx context.Context, id throng.ServerID) error {
+	return r.machine.Release(ctx, id)
 }
 
 func (r *region) List(ctx context.Context) ([]throng.ServerID, error) {
 	pause(ctx, 300*time.Millisecond)
+	all, err := r.machine.List(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []throng.ServerID
-	for id, g := range r.servers {
-		if g.alive && !g.unlisted {
-			all = append(all, id)
-		}
-	}
-	slices.Sort(all)
-	return all, nil
+	return slices.DeleteFunc(all, func(id throng.ServerID) bool { return r.servers[id].unlisted }), err
 }
 
 func (r *region) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
-	for {
-		select {
-		case x := <-r.exits:
-			gone(x)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return r.way.Watch(ctx, gone)
 }
 
-// kill ends a process; the backend says so.
-// beat is the first heartbeat; one that is told Ended ends.
 // session is a copy of what the registry knows.
 func (r *region) session(id throng.SessionID) throng.Session {
 	r.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"github.com/throng-gg/throng"
 )
 
+// manner is how a game server behaves.
 type manner struct {
 	connectIn time.Duration // after its allocation; negative: never
 	answer    error         // to a handover; taken all the same
@@ -18,8 +19,10 @@ type manner struct {
 	diesIn    time.Duration // after it took one; 0: it does not
 }
 
+// good is the manner of one that works.
 func good() manner { return manner{connectIn: time.Second, bindIn: 300 * time.Millisecond} }
 
+// game is one game server.
 type game struct {
 	r        *region
 	manner   manner
@@ -33,12 +36,24 @@ type game struct {
 	at       *Orchestrator // where it connects; nil: at the region's
 }
 
+// end is what the backend does to it.
+func (g *game) end(reason string) {
+	g.r.set(func() {
+		if g.alive {
+			g.alive = false
+			g.r.released = append(g.r.released, g.hello.Server)
+		}
+	})
+	g.r.machine.Over(g.hello.Server, reason)
+}
+
+// kill ends the process; the backend says so.
 func (g *game) kill() {
 	g.r.set(func() { g.alive = false })
 	if g.detach != nil {
 		g.detach()
 	}
-	g.r.exits <- throng.ServerExit{Server: g.hello.Server, Reason: "signal: killed"}
+	g.r.machine.Over(g.hello.Server, "signal: killed")
 }
 
 func (g *game) connect() error {
@@ -78,6 +93,7 @@ func (g *game) Handover(ctx context.Context, h throng.Handover) error {
 	return m.answer
 }
 
+// beat is the first heartbeat; one that is told Ended ends.
 func (g *game) beat(hello throng.Hello) {
 	g.r.mu.Lock()
 	alive := g.alive

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/throng-gg/throng"
@@ -91,4 +92,7 @@ type Keys interface {
 	SessionKey(s throng.SessionID) ([32]byte, error)
 	// ServerToken makes a credential that is good for one session on one server.
 	ServerToken(id throng.ServerID, s throng.SessionID) (string, error)
+	// Route makes what gateways find the session's server by, which players reach at
+	// an address; empty when the region has no gateways.
+	Route(s throng.SessionID, server netip.AddrPort) (string, error)
 }

@@ -127,6 +127,10 @@ func (o *Orchestrator) handover(
 	if err != nil {
 		return false, fmt.Errorf("make the session's key: %w", err)
 	}
+	route, err := o.keys.Route(op.session.ID, hello.Address)
+	if err != nil {
+		return false, fmt.Errorf("make the server's route: %w", err)
+	}
 	err = link.Handover(ctx, throng.Handover{
 		Session:     op.session.ID,
 		Place:       op.session.Place,
@@ -140,6 +144,7 @@ func (o *Orchestrator) handover(
 		Now:         now,
 		OpenedAt:    op.session.OpenedAt,
 		Incarnation: hello.Incarnation,
+		Route:       route,
 	})
 	return true, err
 }

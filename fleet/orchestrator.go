@@ -43,6 +43,10 @@ type Config struct {
 	// AtOnce is most allocations under way; 8. A backend that answers them in
 	// batches is faster with more.
 	AtOnce int
+	// Shared says that servers start on the machine that sessions come up on: while
+	// some do, and no opening waits, the stock is not filled for half a second, and
+	// then one by one.
+	Shared bool
 
 	Forecasts func() Forecast // makes what looks ahead; nil: Recent
 
@@ -63,6 +67,7 @@ type Orchestrator struct {
 	stock    Target
 	most     int
 	atOnce   int
+	shared   bool
 	patience time.Duration
 	forecast Forecast // owned by the table
 	demand   demand
@@ -106,6 +111,7 @@ func New(c Config) (*Orchestrator, error) {
 		stock:    Target{Floor: c.Stock, Most: max(c.StockMost, c.Stock)},
 		most:     c.Max,
 		atOnce:   c.AtOnce,
+		shared:   c.Shared,
 		patience: c.Patience,
 		entropy:  c.Entropy,
 		logger:   c.Logger,

@@ -82,6 +82,7 @@ func TestHandoverSaysEverything(t *testing.T) {
 			Session: id, Place: "arena", Version: 1, Package: "abc", Capacity: 10, Key: key,
 			Token: fmt.Sprintf("%s for %s", id, g.hello.Server), Now: got.Now, OpenedAt: s.OpenedAt,
 			Incarnation: g.hello.Incarnation,
+			Route:       "route",
 		}
 		if got != want || got.Now.IsZero() {
 			t.Errorf("got %+v, want %+v", got, want)

@@ -9,15 +9,16 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/memory"
 )
 
 // replica is one of several orchestrators over a region. It hears of all exits.
 type replica struct {
 	*region
 	*cluster
-	o     *Orchestrator
-	stop  func()
-	exits chan throng.ServerExit
+	o    *Orchestrator
+	stop func()
+	way  *memory.Backend
 }
 
 // cluster is the replicas that live. All of it is guarded by mu.
@@ -44,14 +45,7 @@ func (r *replica) Allocate(ctx context.Context, id throng.ServerID) error {
 }
 
 func (r *replica) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
-	for {
-		select {
-		case x := <-r.exits:
-			gone(x)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return r.way.Watch(ctx, gone)
 }
 
 func (r *replica) Held(_ context.Context, ids []throng.ServerID) (held []throng.ServerID, err error) {
@@ -88,7 +82,7 @@ func (r *replica) Relay(s throng.SessionID, id throng.ServerID, o throng.Order) 
 // runReplica starts an orchestrator beside the others.
 func (c *cluster) runReplica(t *testing.T, r *region, stock, most int) *replica {
 	t.Helper()
-	p := &replica{region: r, cluster: c, exits: make(chan throng.ServerExit, 100)}
+	p := &replica{region: r, cluster: c, way: r.machine.Backend()}
 	var err error
 	p.o, err = New(Config{
 		Region: throng.Region{ID: "eu"}, Backend: p, Registry: r, Keys: r, Peers: p, Stock: stock, Max: most,
@@ -102,7 +96,7 @@ func (c *cluster) runReplica(t *testing.T, r *region, stock, most int) *replica 
 		defer close(over)
 		_ = p.o.Run(ctx) // never fails
 	}()
-	p.stop = sync.OnceFunc(func() { cancel(); <-over })
+	p.stop = sync.OnceFunc(func() { cancel(); <-over; p.way.Close() })
 	t.Cleanup(p.stop)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,17 +126,6 @@ func (r *replica) opened(t *testing.T) throng.SessionID {
 	t.Helper()
 	r.set(func() { r.region.o = r.o })
 	return r.opens(t)
-}
-
-// bury tells the replicas that live of an exit.
-func (c *cluster) bury(g *game) {
-	g.kill()
-	x := <-g.r.exits
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.all {
-		r.exits <- x
-	}
 }
 
 func TestPeersServersAreLeftAlone(t *testing.T) {
@@ -224,7 +207,7 @@ func TestDeadReplica(t *testing.T) {
 		if hung == 0 {
 			t.Error("the one that the dead replica allocated and that hangs was not released")
 		}
-		c.bury(r.host(running))
+		r.host(running).kill()
 		after(t, time.Second)
 		r.isOver(t, running, "killed")
 		r.audit(t)
@@ -248,7 +231,7 @@ func TestPeersThatDoNotAnswer(t *testing.T) {
 		a := c.runReplica(t, r, 1, 20)
 		c.mute = throng.Errorf(throng.Unavailable, "no answer")
 		after(t, 5*time.Second)
-		r.set(func() { r.spawn("srv_eu_strange000000000", manner{connectIn: -1}) })
+		r.stray(t, "srv_eu_strange000000000")
 		after(t, 5*time.Minute)
 		if len(r.freed()) != 0 {
 			t.Errorf("got %v released, want none", r.freed())

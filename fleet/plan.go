@@ -8,10 +8,11 @@ import (
 )
 
 const (
-	atOnce      = 8                // most allocations under way, unless the backend likes more
-	surplusWait = time.Minute      // how long there are too many idle before one is released
-	surplusStep = 10 * time.Second // between one such release and the next
-	crowdedWait = 2 * time.Second  // the same two while there is no room for peers
+	atOnce      = 8                      // most allocations under way, unless the backend likes more
+	surplusWait = time.Minute            // how long there are too many idle before one is released
+	surplusStep = 10 * time.Second       // between one such release and the next
+	crowdedWait = 2 * time.Second        // the same two while there is no room for peers
+	standBack   = 500 * time.Millisecond // how long the stock waits for sessions that come up on the same machine
 )
 
 // View is what a plan depends on.
@@ -21,16 +22,19 @@ type View struct {
 	Max   int  // most servers
 	Peers bool // others share Max
 
-	AtOnce int // most allocations under way; 0: 8
+	AtOnce int  // most allocations under way; 0: 8
+	Shared bool // servers start on the machine that sessions come up on
 
 	Asked    int // allocations under way
 	Started  int // allocated, not connected
 	Idle     int // connected, without a session
 	Occupied int // handed, bound or leaving
+	Handed   int // of the occupied: with a session that comes up
 	Waiting  int // openings without a server
 
 	NotBefore time.Time // no allocation until then: the last ones failed
 	Surplus   time.Time // since when there are too many idle; zero: there are not
+	Short     time.Time // since when there are too few, or fewer on their way; zero: there are not
 }
 
 // Decision is what to do now.
@@ -38,6 +42,7 @@ type Decision struct {
 	Allocate int
 	Release  int       // of the idle
 	Surplus  time.Time // of the next View
+	Short    time.Time // of the next View
 }
 
 // Plan keeps the stock. It goes up at once and down slowly, by a tenth of what is
@@ -51,11 +56,22 @@ func Plan(v View) Decision {
 		}
 		return shrink(v)
 	}
-	if v.Now.Before(v.NotBefore) {
+	if need <= 0 {
 		return Decision{}
 	}
-	room := v.room()
-	return Decision{Allocate: max(min(need, room, cmp.Or(v.AtOnce, atOnce)-v.Asked), 0)}
+	d := Decision{Short: cmp.Or(v.Short, v.Now)}
+	if v.Now.Before(v.NotBefore) {
+		return d
+	}
+	most := cmp.Or(v.AtOnce, atOnce) - v.Asked
+	if v.Shared && v.Handed > 0 && v.Waiting == 0 { // sessions that come up need the processors more
+		if v.Now.Sub(d.Short) < standBack {
+			return d
+		}
+		most = min(most, 1-v.Asked-v.Started)
+	}
+	d.Allocate = max(min(need, v.room(), most), 0)
+	return d
 }
 
 func shrink(v View) Decision {

@@ -57,8 +57,23 @@ func Leaves(d throng.FleetDrain, s throng.ServerSite) bool {
 		return d.Name == s.Cluster && (s.Old || !d.Old)
 	case throng.DrainRegion:
 		return true
+	case throng.DrainVersion: // of its sessions, on whatever server
 	}
 	return false
+}
+
+// Over says whether a drain of a cluster's old servers has nothing left to drain:
+// the cluster is seen, and none of its servers is old. If it stayed, it would take
+// what the next update makes old out of use at once, and all servers there are when
+// that update brings no new ones.
+func Over(d throng.FleetDrain, clusters []throng.Cluster, servers []throng.ServerInfo) bool {
+	if d.Kind != throng.DrainCluster || !d.Old {
+		return false
+	}
+	seen := slices.ContainsFunc(clusters, func(c throng.Cluster) bool { return c.Name == d.Name && c.Away == "" })
+	return seen && !slices.ContainsFunc(servers, func(s throng.ServerInfo) bool {
+		return s.Site.Cluster == d.Name && s.Site.Old && s.Status != throng.StatusGone
+	})
 }
 
 // drainOf is the drain that a server belongs to: the one that ends first, if it

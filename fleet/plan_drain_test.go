@@ -38,6 +38,34 @@ func TestPace(t *testing.T) {
 	}
 }
 
+func TestOver(t *testing.T) {
+	old := throng.FleetDrain{Kind: throng.DrainCluster, Name: "a", Old: true}
+	whole := throng.FleetDrain{Kind: throng.DrainCluster, Name: "a"}
+	on := func(cluster string, isOld bool, status throng.ServerStatus) throng.ServerInfo {
+		return throng.ServerInfo{Status: status, Site: throng.ServerSite{Cluster: cluster, Old: isOld}}
+	}
+	for _, c := range []struct {
+		why     string
+		drain   throng.FleetDrain
+		away    string
+		servers []throng.ServerInfo
+		want    bool
+	}{
+		{"no server is old", old, "", []throng.ServerInfo{on("a", false, throng.StatusBound), on("b", true, throng.StatusBound)}, true},
+		{"the old one is gone", old, "", []throng.ServerInfo{on("a", true, throng.StatusGone)}, true},
+		{"one is left", old, "", []throng.ServerInfo{on("a", true, throng.StatusDraining)}, false},
+		{"the cluster is not seen", old, "no answer", nil, false},
+		{"a whole cluster stays out of use", whole, "", nil, false},
+	} {
+		if got := Over(c.drain, []throng.Cluster{{Name: "a", Away: c.away}, {Name: "b"}}, c.servers); got != c.want {
+			t.Errorf("%s: got %t, want %t", c.why, got, c.want)
+		}
+	}
+	if Over(old, nil, nil) {
+		t.Error("a cluster that nobody knows: got over, want not")
+	}
+}
+
 func TestRenew(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for _, c := range []struct {

@@ -68,8 +68,7 @@ func TestRestart(t *testing.T) {
 		stop()
 		hosts := []*game{r.host(id), r.host(silent)}
 		before := r.used()
-		var leaked *game
-		r.set(func() { leaked = r.spawn("srv_eu_leaked0000000000", good()) })
+		leaked := r.stray(t, "srv_eu_leaked0000000000")
 
 		r.run(t, 2, 10)
 		after(t, time.Second)

@@ -119,6 +119,7 @@ type table struct {
 	full      time.Time // the backend starts no more until then
 	dry       bool      // it did not, the last time
 	surplus   time.Time
+	short     time.Time
 	reports   time.Time // since when servers are connected; zero: none is
 	listed    bool      // the backend was asked once what there is
 	heard     bool      // the feed told once all there is
@@ -244,14 +245,17 @@ func (t *table) view(now time.Time) View {
 		Stock:     t.target,
 		Max:       t.o.most,
 		AtOnce:    atOnce,
+		Shared:    t.o.shared,
 		Peers:     t.o.peers != nil,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],
 		Idle:      usable,
 		Occupied:  leaving + t.counts[phaseFound] + t.counts[phaseHanded] + t.counts[phaseBound] + t.counts[phaseLeaving],
+		Handed:    t.counts[phaseHanded],
 		Waiting:   len(t.waiting),
 		NotBefore: notBefore,
 		Surplus:   t.surplus,
+		Short:     t.short,
 	}
 }
 
@@ -262,7 +266,7 @@ func (t *table) plan(ctx context.Context, now time.Time) {
 		return
 	}
 	d := Plan(t.view(now))
-	t.surplus = d.Surplus
+	t.surplus, t.short = d.Surplus, d.Short
 	for range d.Allocate {
 		t.allocate(ctx, now)
 	}

@@ -16,7 +16,8 @@
 // reconnect.go keeps the seats of players whose connection was lost, and gives
 // out the tokens that they come back with. handoff.go asks for seats in other
 // sessions and tells players of them, drain.go does so for all of them when the
-// session is to be emptied.
+// session is to be emptied. keeper.go brings what players own to the profiles and
+// the ledger, and tells the script what became of it.
 //
 // Nobody joins: look at throng_gameserver_refusals_total by reason. Players are
 // thrown out: throng_gameserver_players_away, _reconnects_total and

@@ -27,9 +27,12 @@ const (
 type Events struct {
 	out     chan Event
 	sources atomic.Uint64
+	lent    sync.Pool // buffers of messages that were read, for the next ones
 
-	mu   sync.Mutex // one sender at a time
-	live int        // connections whose Disconnected is still to come
+	mu      sync.Mutex // one sender at a time
+	live    int        // connections whose Disconnected is still to come
+	quiet   bool       // Gather was called
+	waiting []Event    // messages, for the next Gather
 }
 
 // NewEvents makes a queue.
@@ -62,7 +65,7 @@ func (s *Source) Events() <-chan Event { return s.events.out }
 
 // room is how many events fit beside those that are promised. The reader can
 // only make it larger meanwhile.
-func (e *Events) room() int { return cap(e.out) - len(e.out) - e.live }
+func (e *Events) room() int { return cap(e.out) - len(e.out) - len(e.waiting) - e.live }
 
 // Connected tells of a new connection. False: there is no room, refuse it.
 func (s *Source) Connected(n uint64, from netip.AddrPort, userData []byte) bool {
@@ -73,6 +76,7 @@ func (s *Source) Connected(n uint64, from netip.AddrPort, userData []byte) bool 
 		return false
 	}
 	e.live++
+	e.wake()
 	e.out <- Event{Kind: EventConnected, Conn: s.ID(n), From: from, At: time.Now(), Data: bytes.Clone(userData)}
 	return true
 }
@@ -86,8 +90,48 @@ func (s *Source) Message(n uint64, payload []byte) bool {
 	if e.room() < 1 {
 		return false
 	}
-	e.out <- Event{Kind: EventMessage, Conn: s.ID(n), At: time.Now(), Data: bytes.Clone(payload)}
+	b, _ := e.lent.Get().(*[]byte)
+	if b == nil {
+		b = new([]byte)
+	}
+	*b = append((*b)[:0], payload...)
+	m := Event{Kind: EventMessage, Conn: s.ID(n), At: time.Now(), Data: *b, lent: b, lender: &e.lent}
+	if e.quiet {
+		e.waiting = append(e.waiting, m)
+	} else {
+		e.out <- m
+	}
 	return true
+}
+
+// Gather makes events of the messages that came since it was called last. From
+// the first call on messages wait for the next one, or for another event: a
+// reader who needs them once a tick is not woken for each, which costs as much
+// as receiving it.
+func (s *Source) Gather() {
+	e := s.events
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.quiet = true
+	e.wake()
+}
+
+// wake moves the messages that wait into the queue, where there is room for
+// them; called under mu.
+func (e *Events) wake() {
+	for _, m := range e.waiting {
+		e.out <- m
+	}
+	clear(e.waiting)
+	e.waiting = e.waiting[:0]
+}
+
+// Done gives back a message's Data, which its reader keeps nothing of. Who does
+// not call it leaves the buffer to the garbage collector.
+func (e Event) Done() {
+	if e.lent != nil {
+		e.lender.Put(e.lent)
+	}
 }
 
 // Disconnected tells of the end of a connection whose Connected was taken, in
@@ -107,6 +151,7 @@ func (s *Source) end(last Event) {
 	defer e.mu.Unlock()
 	e.live--
 	last.At = time.Now()
+	e.wake()
 	e.out <- last
 }
 

@@ -2,6 +2,7 @@ package gameserver
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -142,5 +143,55 @@ func TestJoin(t *testing.T) {
 		if _, err := Join(all...); throng.KindOf(err) != throng.Invalid || err == nil {
 			t.Errorf("%s: got %v, want invalid", name, err)
 		}
+	}
+}
+
+// Messages wait for Gather once it was called, in their place before what comes
+// after them, and take no room that others were promised.
+func TestGather(t *testing.T) {
+	e := newEvents(8)
+	s := e.Source()
+	read := func() (kinds []EventKind) {
+		for {
+			select {
+			case ev := <-e.out:
+				kinds = append(kinds, ev.Kind)
+				ev.Done()
+			default:
+				return kinds
+			}
+		}
+	}
+	want := func(what string, want ...EventKind) {
+		t.Helper()
+		if got := read(); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", what, got, want)
+		}
+	}
+	s.Connected(1, netip.AddrPort{}, nil)
+	s.Message(1, []byte("a"))
+	want("before the first Gather", EventConnected, EventMessage)
+	s.Gather()
+	s.Message(1, []byte("b"))
+	s.Message(1, []byte("c"))
+	want("between two")
+	s.Gather()
+	want("after the second", EventMessage, EventMessage)
+	s.Message(1, []byte("d"))
+	s.Disconnected(1)
+	want("at another event", EventMessage, EventDisconnected)
+
+	s.Connected(2, netip.AddrPort{}, nil)
+	want("another connection", EventConnected)
+	taken := 0
+	for s.Message(2, []byte("more")) {
+		taken++
+	}
+	if taken != 7 { // of 8, one is promised to the end of the connection
+		t.Errorf("took %d messages, want 7", taken)
+	}
+	s.Disconnected(2)
+	if got := read(); len(got) != 8 || got[7] != EventDisconnected {
+		t.Errorf("when full: got %v", got)
 	}
 }

@@ -12,10 +12,9 @@ import (
 )
 
 const (
-	maxMoves   = 64                     // handoffs under way; more are refused
-	moveTime   = 30 * time.Second       // for which one is asked for
-	moveRetry  = 250 * time.Millisecond // after an answer that says nothing, then longer
-	offerEvery = 250 * time.Millisecond // between the times that a player is told of his new seat
+	maxMoves  = 64                     // handoffs under way; more are refused
+	moveTime  = 30 * time.Second       // for which one is asked for
+	moveRetry = 250 * time.Millisecond // after an answer that says nothing, then longer
 )
 
 // HandoffAsk is players who are to move to another session, all or none.
@@ -41,12 +40,10 @@ type moved struct {
 	err  error
 }
 
-// offer is a seat elsewhere of which a player is told until he is gone or it is
-// over.
+// offer is a seat elsewhere, of which a player was told.
 type offer struct {
-	payloads [][]byte
-	until    time.Time     // by the registry's clock
-	sent     time.Duration // boot clock
+	message []byte    // for another connection, should he come back over one
+	until   time.Time // by the registry's clock
 }
 
 // mover asks for seats elsewhere. What is not a channel is owned by the loop.
@@ -60,7 +57,6 @@ type mover struct {
 	made   int                       // handoffs, for their names
 	moves  int                       // under way; at most maxMoves
 	moving map[throng.PlayerID]*move // who is in one
-	later  []func()                  // for the next step
 }
 
 func newMover(cfg Config) *mover {
@@ -132,7 +128,7 @@ func again(err error) bool {
 // once all have seats there, of which they are told from then on.
 func (l *loop) handOff(ask HandoffAsk, done func(error)) {
 	if err := l.begin(ask, done); err != nil {
-		l.mover.later = append(l.mover.later, func() { done(err) })
+		l.later = append(l.later, func() { done(err) })
 	}
 }
 
@@ -194,7 +190,7 @@ func (l *loop) handed(res moved) {
 			delete(m.moving, member.Player)
 		}
 	}
-	m.later = append(m.later, func() { res.move.done(res.err) })
+	l.later = append(l.later, func() { res.move.done(res.err) })
 	if res.err != nil {
 		l.logger.Warn("players not handed off", "handoff", string(res.move.ask.ID), "target", string(res.move.ask.Session),
 			"players", len(res.move.ask.Members), "err", res.err)
@@ -210,7 +206,7 @@ func (l *loop) handed(res moved) {
 		if s == nil || s.epoch != member.Epoch {
 			continue // left meanwhile
 		}
-		payloads, err := wire.SplitHandoff(wire.Handoff{
+		message, err := wire.AppendHandoff(nil, wire.Handoff{
 			Session: res.to.Session, Place: res.to.Place, Version: res.to.Version, Key: res.to.Key, Code: res.to.Code,
 			Web: res.to.Web, Socket: res.to.Socket, Token: tokens[s.player],
 		})
@@ -218,33 +214,26 @@ func (l *loop) handed(res moved) {
 			l.logger.Error("player cannot be told of his seat", "player", string(s.player), "target", string(res.to.Session), "err", err)
 			continue
 		}
-		s.offer = &offer{payloads: payloads, until: res.to.Expires}
+		s.offer = &offer{message: message, until: res.to.Expires}
+		l.queue(s, message)
 	}
 }
 
 // runLater does what waited for a step.
 func (l *loop) runLater() {
-	todo := l.mover.later
-	l.mover.later = nil
+	todo := l.later
+	l.later = nil
 	for _, f := range todo {
 		f()
 	}
 }
 
-// sendOffers tells players of their seats elsewhere.
-func (l *loop) sendOffers(boot time.Duration) {
+// lapseOffers forgets seats elsewhere that players did not take.
+func (l *loop) lapseOffers() {
 	for _, s := range l.joined {
-		o := s.offer
-		switch {
-		case o == nil || s.state != seatPlaying:
-		case !l.clock.now().Before(o.until):
+		if s.offer != nil && !l.clock.now().Before(s.offer.until) {
 			l.logger.Info("player stayed", "player", string(s.player))
 			s.offer = nil
-		case o.sent == 0 || boot-o.sent >= offerEvery:
-			o.sent = boot
-			for _, p := range o.payloads {
-				l.transport.Send(s.conn, p)
-			}
 		}
 	}
 }

@@ -64,6 +64,31 @@ func (j *Joined) Send(c ConnID, payload []byte) {
 	}
 }
 
+// Gather makes events of the messages that came: the queue is one for all.
+func (j *Joined) Gather() {
+	if q, ok := j.all[0].(Quiet); ok {
+		q.Gather()
+	}
+}
+
+// Hold lets payloads wait where that is cheaper.
+func (j *Joined) Hold() {
+	for _, t := range j.all {
+		if b, ok := t.(Batch); ok {
+			b.Hold()
+		}
+	}
+}
+
+// Release sends what waits.
+func (j *Joined) Release() {
+	for _, t := range j.all {
+		if b, ok := t.(Batch); ok {
+			b.Release()
+		}
+	}
+}
+
 // Disconnect ends a connection.
 func (j *Joined) Disconnect(c ConnID) {
 	for _, t := range j.all {

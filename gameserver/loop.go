@@ -29,6 +29,8 @@ type loop struct {
 	clock     *regionClock
 	reporter  *reporter
 	mover     *mover
+	keeper    *keeper
+	watchdog  *watchdog
 	transport Transport
 
 	rate   int
@@ -36,7 +38,8 @@ type loop struct {
 	world  *World
 
 	tick       throng.Tick
-	skipped    int             // steps that were given up
+	skipped    int // steps that were given up
+	steps      stepTimes
 	shown      throng.Revision // of the roster, on the display
 	admission  *admission
 	roster     roster
@@ -44,9 +47,12 @@ type loop struct {
 	suspended  bool
 	seats      map[throng.PlayerID]*seat
 	conns      map[ConnID]*seat
-	parked     []Event // of players who come back, while suspended
-	joined     []*seat // who is in the world, in the order of joining
+	later      []func() // for the next step
+	parked     []Event  // of players who come back, while suspended
+	joined     []*seat  // who is in the world, in the order of joining
 	attributes attributes
+	emits      float64   // events that the script may still publish
+	emitted    int       // by the script, for their names
 	drain      *drain    // nil: the session does not drain
 	leaveBy    time.Time // by the registry's clock, when the process has to end; zero: it has not
 	ordersDone uint64
@@ -77,9 +83,12 @@ func newLoop(s *Server, hand throng.Handover, logger *slog.Logger) *loop {
 		clock:     newRegionClock(hand.Now),
 		reporter:  newReporter(cfg),
 		mover:     newMover(cfg),
+		keeper:    newKeeper(cfg),
+		watchdog:  newWatchdog(cfg),
 		transport: cfg.Transport,
 		world:     NewWorld(),
 		admission: newAdmission(hand.Capacity),
+		emits:     mostEmits,
 		seats:     map[throng.PlayerID]*seat{},
 		conns:     map[ConnID]*seat{},
 	}
@@ -87,10 +96,12 @@ func newLoop(s *Server, hand throng.Handover, logger *slog.Logger) *loop {
 
 // run hosts the session until it is over, and says why.
 func (l *loop) run(ctx context.Context) ending {
+	keeping, keepNoMore := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, cancel := context.WithCancel(ctx)
 	reported := make(chan struct{})
 	defer func() {
 		cancel()
+		keepNoMore()
 		<-reported
 	}()
 	if err := l.script.Start(); err != nil {
@@ -99,11 +110,9 @@ func (l *loop) run(ctx context.Context) ending {
 	}
 	go func() {
 		defer close(reported)
-		var group sync.WaitGroup
-		group.Go(func() { l.reporter.run(ctx) })
-		group.Go(func() { l.mover.run(ctx) })
-		group.Wait()
+		l.speak(ctx, keeping)
 	}()
+	l.tellOpened()
 	l.opened = l.cfg.BootClock()
 	l.emptySince = l.opened
 	l.feelPulse(l.opened) // a stop before the first step is one, too
@@ -113,6 +122,7 @@ func (l *loop) run(ctx context.Context) ending {
 	timer := time.NewTimer(step)
 	defer timer.Stop()
 	for l.end == nil {
+		l.watchdog.beat()
 		select {
 		case <-ctx.Done():
 			l.finish("the game server was told to stop", false)
@@ -128,6 +138,8 @@ func (l *loop) run(ctx context.Context) ending {
 			l.answered(res)
 		case res := <-l.mover.moved:
 			l.handed(res)
+		case f := <-l.keeper.answers:
+			l.later = append(l.later, f)
 		case err := <-l.reporter.retired:
 			l.retired(err)
 		case e := <-l.transport.Events():
@@ -140,8 +152,22 @@ func (l *loop) run(ctx context.Context) ending {
 			timer.Reset(time.Until(next))
 		}
 	}
+	l.tellAll()
 	l.sayBye()
+	l.settle()
+	l.logger.InfoContext(ctx, "steps of the session", "count", l.steps.count,
+		"steps_p50_ms", l.steps.quantile(0.5).Seconds()*1000, "steps_p99_ms", l.steps.quantile(0.99).Seconds()*1000)
 	return *l.end
+}
+
+// speak tells others what the session has for them, until ctx ends; the keeper
+// until keeping does.
+func (l *loop) speak(ctx, keeping context.Context) {
+	var group sync.WaitGroup
+	group.Go(func() { l.reporter.run(ctx) })
+	group.Go(func() { l.mover.run(ctx) })
+	group.Go(func() { l.keeper.run(keeping) })
+	group.Wait()
 }
 
 // nextStep keeps the rate; a loop that is far behind does not run after it.
@@ -171,18 +197,25 @@ func (l *loop) step(dt time.Duration) {
 	l.metrics.away.Set(float64(len(l.admission.away)))
 	l.settleArrivals(boot)
 	l.runLater()
+	l.emits = min(l.emits+emitRate*dt.Seconds(), mostEmits)
+	l.hear()
 	l.applyInputs()
 	if l.fatal(l.script.Tick(dt.Seconds())) {
 		return
 	}
-	l.sendSnapshots()
-	l.sendTokens(boot)
-	l.sendOffers(boot)
+	l.giveTokens(boot)
+	l.lapseOffers()
+	l.serve()
+	l.cutOff()
 	l.show()
+	l.sampleMotion(boot)
+	l.autosave(boot)
 	l.checkDrain(boot)
 	l.checkLife(boot)
 	l.metrics.ticks.Inc()
-	l.metrics.tickSeconds.Observe(time.Since(begun).Seconds())
+	took := time.Since(begun)
+	l.metrics.tickSeconds.Observe(took.Seconds())
+	l.steps.add(took)
 }
 
 // feelPulse suspends the session when this process was stopped, until the
@@ -249,14 +282,12 @@ func (l *loop) finish(reason string, told bool) {
 
 // sayBye tells all players and the transport.
 func (l *loop) sayBye() {
-	bye := wire.AppendBye(nil, wire.Bye{Code: wire.ByeEnded, Text: l.end.Reason})
-	for conn := range l.conns {
-		l.transport.Send(conn, bye)
-		l.transport.Disconnect(conn)
+	bye := wire.Bye{Code: wire.ByeEnded, Text: l.end.Reason}
+	for conn, s := range l.conns {
+		l.bye(conn, s.peer, bye)
 	}
 	for _, e := range l.parked {
-		l.transport.Send(e.Conn, bye)
-		l.transport.Disconnect(e.Conn)
+		l.bye(e.Conn, nil, bye)
 	}
 }
 
@@ -297,7 +328,7 @@ func (l *loop) carryOut(o throng.Order) {
 	case throng.OrderReport:
 		l.reporter.soonReport()
 	case throng.OrderFlush:
-		// Nothing of a player outlives this session, so all is flushed.
+		l.flush(o)
 	}
 }
 

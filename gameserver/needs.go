@@ -3,6 +3,7 @@ package gameserver
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/throng-gg/throng"
@@ -55,11 +56,45 @@ type Handoffs interface {
 	Origin(ctx context.Context, s throng.SessionID, k throng.TicketKey) (throng.Origin, error)
 }
 
+// Profiles keeps what players own between sessions: a document each and game.
+// Calls can be repeated.
+type Profiles interface {
+	// Checkout makes the member's epoch the fence of his profile, if that is
+	// lower, and returns the profile. Denied: a later epoch has it. Unavailable:
+	// not now.
+	Checkout(ctx context.Context, h throng.Heartbeat, m throng.Member) (throng.Profile, error)
+	// Save writes the document as that revision, if it is the next one and the
+	// member's epoch is the fence. It is durable when this returns; the same again
+	// is no error. Denied: a later epoch has it. Conflict: another document has
+	// that revision. Invalid: see throng.CheckDocument.
+	Save(ctx context.Context, h throng.Heartbeat, m throng.Member, p throng.Profile) error
+	// Return saves likewise, a nil document nothing, and says that nothing more is
+	// saved under the member's epoch.
+	Return(ctx context.Context, h throng.Heartbeat, m throng.Member, p throng.Profile) error
+}
+
+// Ledger keeps what players own for good.
+type Ledger interface {
+	// Post posts a transfer. Repeated it gives the same receipt and moves
+	// nothing; with other content it is a Conflict. Denied: the epoch of one of
+	// its players is not his fence. Full: one has not enough.
+	Post(ctx context.Context, h throng.Heartbeat, t throng.Transfer) (throng.Receipt, error)
+	// Balance is all that a member of the session owns, as of now.
+	Balance(ctx context.Context, h throng.Heartbeat, m throng.Member) (throng.Holding, error)
+}
+
 // Logs takes what a session writes to its place's log.
 type Logs interface {
 	// Log delivers lines, each of which is taken once although the call is
 	// repeated. Invalid and Denied: it never will be.
 	Log(ctx context.Context, b throng.LogBatch) error
+}
+
+// Publisher takes what happened, for those who are not there.
+type Publisher interface {
+	// Publish takes an event. It does not wait; what becomes of the event is the Publisher's
+	// own to say.
+	Publish(e throng.Event)
 }
 
 // Arrivals is told how players came in, for traces.
@@ -93,7 +128,8 @@ type Directives interface {
 
 // Packages fetches places.
 type Packages interface {
-	// Fetch returns a package's files by path, verified against its hash.
+	// Fetch returns a package's manifest and scripts by path; the whole package is
+	// verified against its hash.
 	Fetch(ctx context.Context, hash throng.PackageHash) (map[string][]byte, error)
 }
 
@@ -110,7 +146,8 @@ const (
 	EventDisconnected                      // exactly one for every Connected, whoever ended it
 )
 
-// Event is what happened on a Transport. Data belongs to the receiver.
+// Event is what happened on a Transport. Data belongs to the receiver, until
+// it calls Done.
 type Event struct {
 	Kind EventKind
 	Conn ConnID
@@ -120,6 +157,9 @@ type Event struct {
 	// Lost is of Disconnected: the client fell silent, or its network broke. It
 	// did not say goodbye and may come back.
 	Lost bool
+
+	lent   *[]byte // the buffer of Data, for Done; nil: none
+	lender *sync.Pool
 }
 
 // Transport carries payloads of up to 1,200 bytes to and from clients that
@@ -139,6 +179,20 @@ type Transport interface {
 	Disconnect(c ConnID)
 }
 
+// Batch is a Transport for which it is cheaper to send many payloads at once.
+type Batch interface {
+	// Hold lets payloads of Send wait for each other, until Release.
+	Hold()
+	// Release sends those that still wait.
+	Release()
+}
+
+// Quiet is a Transport that does not wake its reader for messages; see
+// Source.Gather.
+type Quiet interface {
+	Gather()
+}
+
 // Web is a Transport that browsers can connect to.
 type Web interface {
 	// WebAddress is where, now: certificates change.
@@ -154,6 +208,7 @@ type Script interface {
 	Tick(dt float64) error
 	Guests
 	Mover
+	Owner
 }
 
 // Guests is what a script hears of its players.
@@ -165,6 +220,8 @@ type Guests interface {
 	Leave(p throng.PlayerID) error
 	// Input brings a player's newest input.
 	Input(p throng.PlayerID, in Input) error
+	// Message brings what a player's client sent: in order, each once.
+	Message(p throng.PlayerID, m throng.Message) error
 }
 
 // Mover is what a script hears of players who move.
@@ -178,8 +235,26 @@ type Mover interface {
 	Drain(left time.Duration) (waits bool, err error)
 }
 
+// Owner is what a script hears of what its players own.
+type Owner interface {
+	// Loaded tells of a player's profile, or why there is none: Denied when a
+	// newer session of his has it, also later.
+	Loaded(p throng.PlayerID, profile throng.Profile, err error) error
+	// Document is what is to be saved of a player who is in; nil: nothing. The
+	// script itself saves whom it is told of leaving.
+	Document(p throng.PlayerID) ([]byte, error)
+	// Saved, Posted and Held tell what became of the save, transfer or balance
+	// that the script called so.
+	Saved(call uint64, err error) error
+	Posted(call uint64, r throng.Receipt, err error) error
+	Held(call uint64, h throng.Holding, err error) error
+}
+
 // Input is what a player wants, sanitized: MoveX and MoveY in [-1,1].
 type Input struct {
 	MoveX, MoveY float64
 	Buttons      uint32
+	// Lag is how many ticks ago the world was what the player saw as he made it,
+	// as far as the session knows: at most wire.History-1.
+	Lag int
 }

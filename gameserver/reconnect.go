@@ -7,68 +7,56 @@ import (
 )
 
 const (
-	tokenEvery  = 15 * time.Second       // between a client's reconnect tokens
-	tokenRepeat = 250 * time.Millisecond // until it says that one came
+	tokenEvery = 15 * time.Second // between a client's reconnect tokens
 	// firstTokens is how many tokens a new connection gets in its first seconds:
 	// over UDP each is used up by a connection of which the client may never hear,
 	// and who is lost soon after he came would have one try only.
 	firstTokens = 3
 	firstEvery  = time.Second // between those; a newer one expires in a later second
 	// tokenSpare is how long a token is good past the time that a seat is kept
-	// for: one that was lost and replaced is good for long enough all the same.
+	// for: one that comes late because it was lost once is good for long enough all
+	// the same.
 	tokenSpare = 2 * tokenEvery
 )
 
-// passport is the reconnect token that a client has or is being sent.
+// passport is when a connection got reconnect tokens.
 type passport struct {
-	payload []byte        // nil: none was made
-	given   int           // how many were made
-	number  uint8         // of the newest
-	made    time.Duration // boot clock, as below
-	sent    time.Duration
-	here    bool // the client said that it came
+	given int
+	made  time.Duration // the newest, boot clock
 }
 
-// sendTokens sees to it that everybody could come back.
-func (l *loop) sendTokens(boot time.Duration) {
+// giveTokens sees to it that everybody could come back.
+func (l *loop) giveTokens(boot time.Duration) {
 	if l.cfg.Token == nil {
 		return
 	}
 	for _, s := range l.joined {
-		if s.state != seatPlaying || !s.replica.welcomed() {
+		if s.peer == nil {
 			continue
 		}
 		p := &s.passport
 		age := boot - p.made
-		if p.made == 0 || age >= tokenEvery || p.here && p.given < firstTokens && age >= firstEvery {
-			l.renew(s, boot)
-		}
-		if p.payload != nil && !p.here && (p.sent < p.made || boot-p.sent >= tokenRepeat) {
-			p.sent = boot
-			l.transport.Send(s.conn, p.payload)
+		if p.given == 0 || age >= tokenEvery || p.given < firstTokens && age >= firstEvery {
+			p.given, p.made = p.given+1, boot
+			l.giveToken(s)
 		}
 	}
 }
 
-// renew makes a player's next reconnect token.
-func (l *loop) renew(s *seat, boot time.Duration) {
-	p := &s.passport
-	p.made, p.sent, p.here = boot, 0, false
-	p.given++
-	p.number = p.number%wire.ReconnectNumbers + 1
+// giveToken makes a player's next reconnect token.
+func (l *loop) giveToken(s *seat) {
 	life := l.cfg.KeepSeat + tokenSpare
-	token, err := l.cfg.Token(l.hand.Key, wire.Claims{
+	token, err := l.cfg.Token(l.hand, wire.Claims{
 		Session: l.hand.Session, Player: s.player, Epoch: s.epoch, Version: l.hand.Version, Key: s.key, PartySize: 1,
 		Expires: l.clock.now().Add(life).UnixMilli(), Reconnect: true,
 	}, life)
 	if err == nil {
 		var r wire.Reconnect
-		if r, err = wire.ReconnectOf(token, p.number); err == nil {
-			p.payload = wire.AppendReconnect(p.payload[:0], r)
+		if r, err = wire.ReconnectOf(token); err == nil {
+			l.queue(s, wire.AppendReconnect(nil, r))
 			return
 		}
 	}
-	p.payload = nil
 	l.logger.Error("no reconnect token was made", "player", string(s.player), "err", err)
 }
 
@@ -80,8 +68,8 @@ func (l *loop) disconnected(s *seat, e Event) {
 		return
 	}
 	delete(l.conns, s.conn)
-	s.state, s.conn = seatAway, 0
-	s.input, s.fresh = Input{}, true
+	s.state, s.conn, s.peer = seatAway, 0, nil
+	s.still = true
 	l.admission.lose(s.player, s.epoch, l.cfg.BootClock()+l.cfg.KeepSeat)
 	l.logger.Debug("player lost", "player", string(s.player))
 }
@@ -95,11 +83,10 @@ func (l *loop) comeBack(s *seat, c ConnID) {
 	}
 	s.conn = c
 	l.conns[c] = s
-	s.input, s.fresh = Input{}, true
-	s.passport = passport{}
+	s.still = true
 	if s.state != seatArriving {
 		s.state = seatPlaying
-		s.replica = NewReplica(l.world, l.welcome(s))
+		l.connect(s)
 	}
 	l.metrics.returns.Inc()
 	l.logger.Debug("player came back", "player", string(s.player))

@@ -13,7 +13,7 @@ import (
 )
 
 // token makes a reconnect token and keeps its claims.
-func (s *stage) token(key [32]byte, c wire.Claims, life time.Duration) ([]byte, error) {
+func (s *stage) token(h throng.Handover, c wire.Claims, life time.Duration) ([]byte, error) {
 	s.claims <- c
 	data, err := wire.AppendClaims(nil, c)
 	if err != nil {
@@ -21,7 +21,7 @@ func (s *stage) token(key [32]byte, c wire.Claims, life time.Duration) ([]byte, 
 	}
 	expire := uint64(c.Expires / 1000)
 	return netcode.MakeToken(netcode.TokenConfig{
-		Key: key, Create: expire - uint64(life/time.Second), Expire: expire, Servers: []netip.AddrPort{testAddress}, UserData: [wire.ClaimsSize]byte(data),
+		Key: h.Key, Create: expire - uint64(life/time.Second), Expire: expire, Servers: []netip.AddrPort{testAddress}, UserData: [wire.ClaimsSize]byte(data),
 	})
 }
 
@@ -56,11 +56,11 @@ func (s *stage) count(conn ConnID, m wire.Message) (n int) {
 	return n
 }
 
-// input is a player's, who has the welcome and a reconnect token.
-func (s *stage) input(conn ConnID, sequence uint32, x float64, token uint8) {
-	in := wire.Input{Sequence: sequence, Welcomed: true, Count: 1, Reconnect: token}
+// input is a player's.
+func (s *stage) input(conn ConnID, sequence uint32, x float64) {
+	in := wire.Input{Sequence: sequence, Count: 1}
 	in.Moves[0] = wire.MakeMove(x, 0, 0)
-	s.net.events <- Event{Kind: EventMessage, Conn: conn, Data: wire.AppendInput(nil, in)}
+	s.net.say(conn, wire.AppendInput(nil, in))
 }
 
 // seat brings a player into the game and returns his connection and the claims
@@ -70,13 +70,13 @@ func (s *stage) seat(ticket throng.TicketID, p throng.PlayerID) (ConnID, wire.Cl
 	g := s.grant(ticket, p)
 	conn := s.connect(g, g.Members[0])
 	s.wait(100 * time.Millisecond)
-	s.input(conn, 1, 1, 0)
+	s.input(conn, 1, 1)
 	s.wait(100 * time.Millisecond)
 	var c wire.Claims
 	for number := range uint8(firstTokens) {
 		select {
 		case c = <-s.claims:
-			s.input(conn, 2+uint32(number), 1, number+1)
+			s.input(conn, 2+uint32(number), 1)
 			s.wait(firstEvery + 100*time.Millisecond)
 		default:
 			s.t.Fatalf("%s got %d reconnect tokens, want %d", p, number, firstTokens)
@@ -113,19 +113,13 @@ func (s *stage) inside(when string, seated int, players ...throng.PlayerID) {
 	}
 }
 
-func TestTokenIsRepeatedUntilItCameAndRenewed(t *testing.T) {
+func TestTokensAreRenewed(t *testing.T) {
 	play(t, func(s *stage) {
 		g := s.grant("t", "ada")
 		conn := s.connect(g, g.Members[0])
-		s.wait(time.Second)
-		if got := s.tokens(conn); len(got) != 0 {
-			t.Fatalf("before the welcome came: got %d tokens, want none", len(got))
-		}
-		s.input(conn, 1, 0, 0)
-		s.wait(time.Second)
-		got := s.tokens(conn)
-		if len(got) < 3 || len(got) > 6 || got[0].Number != 1 || got[len(got)-1] != got[0] {
-			t.Fatalf("within a second: got %d tokens, want about 4, the same", len(got))
+		s.wait(500 * time.Millisecond)
+		if got := s.tokens(conn); len(got) != 1 || s.count(conn, wire.MessageWelcome) != 1 {
+			t.Fatalf("at first: got %d tokens and %d welcomes, want one of each", len(got), s.count(conn, wire.MessageWelcome))
 		}
 		c := <-s.claims
 		member := g.Members[0]
@@ -135,27 +129,18 @@ func TestTokenIsRepeatedUntilItCameAndRenewed(t *testing.T) {
 		if left := time.Until(time.UnixMilli(c.Expires)); left < 58*time.Second || left > 60*time.Second {
 			t.Errorf("the token is good for %s more, want a minute since it was made", left)
 		}
-		for number := range uint8(firstTokens) { // so that a try or two may go wrong
-			got = s.tokens(conn)
-			if last := got[len(got)-1]; last.Number != number+1 || number > 0 && last.Expire <= got[0].Expire {
-				t.Fatalf("after %d came: got number %d, expires %d, want the next one, which expires later", number, last.Number, last.Expire)
-			}
-			s.input(conn, 2+uint32(number), 0, number+1)
-			s.wait(firstEvery + 100*time.Millisecond)
+		s.wait(firstTokens * firstEvery)
+		got := s.tokens(conn)
+		if len(got) != firstTokens || got[1].Expire <= got[0].Expire || got[2].Expire <= got[1].Expire {
+			t.Fatalf("after %d s: got %d tokens, want %d, each of which expires later", firstTokens, len(got), firstTokens)
 		}
-		had := len(s.tokens(conn))
 		s.wait(10 * time.Second)
-		if n := len(s.tokens(conn)); n != had {
-			t.Errorf("after it came: %d more tokens, want none", n-had)
+		if n := len(s.tokens(conn)); n != firstTokens {
+			t.Errorf("soon after: got %d tokens, want %d", n, firstTokens)
 		}
-		for number := range uint8(4) {
-			want := number%wire.ReconnectNumbers + 1
-			s.wait(tokenEvery)
-			got = s.tokens(conn)
-			if last := got[len(got)-1]; last.Number != want {
-				t.Errorf("next token: got number %d, want %d", last.Number, want)
-			}
-			s.input(conn, 9+uint32(number), 0, want)
+		s.wait(4 * tokenEvery)
+		if n := len(s.tokens(conn)); n != firstTokens+4 {
+			t.Errorf("a minute later: got %d tokens, want %d", n, firstTokens+4)
 		}
 	})
 }
@@ -181,7 +166,7 @@ func TestLostPlayerComesBackIntoHisSeat(t *testing.T) {
 		if s.count(again, wire.MessageWelcome) == 0 || s.count(again, wire.MessageSnapshot) == 0 {
 			t.Error("who came back got no welcome and no snapshot")
 		}
-		s.input(again, 1, 0.5, 0)
+		s.input(again, 1, 0.5)
 		s.wait(time.Second)
 		if last := s.place.inputs[len(s.place.inputs)-1]; last.MoveX < 0.49 || last.MoveX > 0.51 {
 			t.Errorf("input after coming back: got %+v, want 0.5", last)
@@ -242,12 +227,12 @@ func TestReconnectReplacesALiveConnection(t *testing.T) {
 			t.Errorf("the old connection: got %v ended %v, want it ended without a word", bye, ended)
 		}
 		s.net.events <- Event{Kind: EventDisconnected, Conn: conn}
-		s.input(conn, 9, 1, 0) // too late
+		s.input(conn, 9, 1) // too late
 		s.wait(time.Second)
 		s.inside("the old one's end", 1, "ada")
-		s.input(again, 1, 0, 0)
+		s.input(again, 1, 0)
 		s.wait(100 * time.Millisecond)
-		if got := s.tokens(again); len(got) == 0 || got[0].Number != 1 {
+		if got := s.tokens(again); len(got) == 0 {
 			t.Errorf("the new connection got %d tokens, want one at once", len(got))
 		}
 		third := s.comeBack(token)

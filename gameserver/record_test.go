@@ -116,7 +116,9 @@ func recordStream(t *testing.T) []event {
 	}
 	p := newPlayer(crowd, rand.New(rand.NewPCG(11, 3)), 0.12, 2)
 	now := time.UnixMilli(1e12)
-	var out []event
+	p.client = client.NewWorld()
+	welcome := hex.EncodeToString(wire.AppendWelcome(nil, welcomeTo(crowd)))
+	out := []event{event{At: now.UnixMilli(), In: welcome}.receive(t, p.client)}
 	spoilt, cut := false, false
 	for range 240 {
 		now = now.Add(time.Second / 30)
@@ -126,12 +128,12 @@ func recordStream(t *testing.T) []event {
 			p.down.send(payload)
 		}
 		for _, payload := range p.down.receive() {
-			s, err := wire.ParseSnapshot(payload)
+			s, err := wire.ParseSnapshot(payload, p.client.Tick())
 			fresh := err == nil && s.Tick > p.client.Tick()
 			switch {
-			case fresh && s.Tick > 100 && s.About.HasHash && s.Parts == 1 && !spoilt:
+			case fresh && s.Tick > 100 && s.HasHash && !spoilt:
 				spoilt = true
-				s.About.Hash ^= 1 << 40
+				s.Hash ^= 1 << 20
 				payload = wire.AppendSnapshot(nil, s)
 			case fresh && s.Tick > 180 && !cut:
 				cut = true

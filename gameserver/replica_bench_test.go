@@ -42,11 +42,7 @@ func benchReplicas(b *testing.B, loss float64) {
 		now = now.Add(time.Second / 30)
 		for _, replica := range replicas {
 			if c.tick > delay && r.Float64() >= loss && r.Float64() >= loss {
-				in := wire.Input{Sequence: uint32(n), Ack: c.tick - delay, Welcomed: true}
-				if replica.base == 0 {
-					in.Ack = replica.last
-				}
-				replica.Receive(in, now)
+				replica.Receive(wire.Input{Sequence: uint32(n), Ack: c.tick - delay, Came: 1<<31 - 1}, now)
 			}
 		}
 		c.step()
@@ -71,8 +67,11 @@ func BenchmarkClient(b *testing.B) {
 	for range 60 {
 		c.spawn(0, "bo")
 	}
-	replica := NewReplica(c.world, wire.Welcome{TickRate: 30, Player: "ada"})
+	replica := NewReplica(c.world, welcomeTo(c))
 	player := client.NewWorld()
+	if _, err := player.Receive(wire.AppendWelcome(nil, welcomeTo(c)), time.Time{}); err != nil {
+		b.Fatal(err)
+	}
 	now := time.UnixMilli(1e12)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -33,6 +33,9 @@ type seat struct {
 	conn    ConnID             // 0: away
 	state   seatState
 	arrived time.Duration // boot clock
+	entered time.Duration // boot clock: when he came into the world
+	source  string        // of his address, see throng.MotionSampled
+	sample  sample
 
 	join      throng.RosterChange
 	asked     bool          // the confirm is with the reporter
@@ -41,17 +44,20 @@ type seat struct {
 	arrival   throng.Arrival
 	shown     bool // a snapshot was sent
 
-	replica  *Replica
+	peer     *peer    // nil: away, or not in the world yet
+	replica  *Replica // of peer
 	passport passport
 	from     throng.Origin // of one who was handed off to here
 	offer    *offer        // of a seat elsewhere; nil: none
-	input    Input
-	fresh    bool // input has not been given to the script
+	still    bool          // the script is to hear that he does nothing
 }
 
 // events takes what came over the network. A suspended server only keeps count
 // of who is connected.
 func (l *loop) events() {
+	if q, ok := l.transport.(Quiet); ok {
+		q.Gather()
+	}
 	for range maxEvents {
 		select {
 		case e := <-l.transport.Events():
@@ -72,9 +78,10 @@ func (l *loop) event(e Event) {
 			l.refuse(e.Conn, "suspended", wire.Bye{Code: wire.ByeDenied, Text: "this server was stopped and waits for the registry"})
 		}
 	case EventMessage:
-		if s := l.conns[e.Conn]; s != nil && !l.suspended {
-			l.message(s, e)
+		if s := l.conns[e.Conn]; s != nil && s.peer != nil && !l.suspended {
+			s.peer.receive(e)
 		}
+		e.Done()
 	case EventDisconnected:
 		if s := l.conns[e.Conn]; s != nil {
 			l.disconnected(s, e)
@@ -117,7 +124,7 @@ func (l *loop) arrive(e Event) {
 	}
 	s := &seat{
 		player: c.Player, epoch: c.Epoch, key: c.Key, brought: c.Attributes, conn: e.Conn,
-		arrived: l.cfg.BootClock(), gone: make(chan struct{}),
+		arrived: l.cfg.BootClock(), gone: make(chan struct{}), source: l.sourceOf(e.From.Addr()),
 		arrival: throng.Arrival{
 			Key: c.Key, Player: c.Player, Epoch: c.Epoch, Session: l.hand.Session, Place: l.hand.Place, Version: l.hand.Version,
 			Connected: e.At,
@@ -133,8 +140,7 @@ func (l *loop) arrive(e Event) {
 
 func (l *loop) refuse(c ConnID, reason string, bye wire.Bye) {
 	l.metrics.refusals.WithLabelValues(reason).Inc()
-	l.transport.Send(c, wire.AppendBye(nil, bye))
-	l.transport.Disconnect(c)
+	l.bye(c, nil, bye)
 }
 
 // text says a refusal to people.
@@ -205,9 +211,12 @@ func (l *loop) enter(s *seat) {
 	}
 	s.state = seatPlaying
 	s.arrival.Entered = time.Now()
-	s.replica = NewReplica(l.world, l.welcome(s))
+	l.connect(s)
 	l.joined = append(l.joined, s)
-	l.fatal(l.script.Join(s.player, s.from, s.brought...))
+	l.tellJoined(s)
+	if !l.fatal(l.script.Join(s.player, s.from, s.brought...)) {
+		l.checkout(s)
+	}
 }
 
 func (l *loop) welcome(s *seat) wire.Welcome {
@@ -234,11 +243,11 @@ func (l *loop) remove(s *seat, bye wire.Bye) {
 // vacate takes a player out of the world and the roster; his seat is still
 // counted, because the caller gives it to someone or frees it.
 func (l *loop) vacate(s *seat, bye wire.Bye) {
+	if s.state != seatArriving {
+		l.tellLeft(s)
+	}
 	if s.conn != 0 {
-		if bye.Code != 0 {
-			l.transport.Send(s.conn, wire.AppendBye(nil, bye))
-		}
-		l.transport.Disconnect(s.conn)
+		l.bye(s.conn, s.peer, bye)
 		delete(l.conns, s.conn)
 	}
 	close(s.gone)
@@ -249,63 +258,51 @@ func (l *loop) vacate(s *seat, bye wire.Bye) {
 	if s.state != seatArriving {
 		l.joined = slices.DeleteFunc(l.joined, func(o *seat) bool { return o == s })
 		l.fatal(l.script.Leave(s.player))
+		l.giveBack(s)
 	}
 }
 
-// message takes one payload of a player.
-func (l *loop) message(s *seat, e Event) {
-	if s.replica == nil {
-		return // not in the world yet
-	}
-	if wire.MessageOf(e.Data) != wire.MessageInput {
-		l.metrics.dropped.WithLabelValues("unknown_message").Inc()
-		return
-	}
-	in, err := wire.ParseInput(e.Data)
-	if err != nil {
-		l.metrics.dropped.WithLabelValues("malformed").Inc()
-		return
-	}
-	l.metrics.inputs.Inc()
-	if !s.replica.Receive(in, e.At) {
-		return // older than one that was taken
-	}
-	if in.Reconnect == s.passport.number {
-		s.passport.here = true
-	}
-	move := in.Moves[in.Count-1]
-	s.input.MoveX, s.input.MoveY = move.Axes()
-	s.input.Buttons = move.Buttons
-	s.fresh = true
-}
-
-// applyInputs gives the script each player's newest input.
+// applyInputs gives the script what players do in this step: the next move of each,
+// or more if many wait. Who has none goes on as before.
 func (l *loop) applyInputs() {
 	for _, s := range l.joined {
-		if !s.fresh {
+		if s.still {
+			s.still = false
+			if l.fatal(l.script.Input(s.player, Input{})) {
+				return
+			}
+		}
+		if s.peer == nil {
 			continue
 		}
-		s.fresh = false
-		if l.fatal(l.script.Input(s.player, s.input)) {
-			return
+		q := &s.peer.inputs
+		for range q.due(l.rate) {
+			m := q.take()
+			in := Input{Buttons: m.move.Buttons, Lag: s.replica.Lag(m.saw)}
+			in.MoveX, in.MoveY = m.move.Axes()
+			if l.cfg.Events != nil {
+				// By the player's own steps: those that were late come close together.
+				s.sample.input(in, time.Duration(m.sequence)*time.Second/time.Duration(l.rate))
+			}
+			if l.fatal(l.script.Input(s.player, in)) {
+				return
+			}
 		}
+		s.replica.Applied(q.taken)
 	}
 }
 
-// sendSnapshots sends each player his view.
-func (l *loop) sendSnapshots() {
+// serve sends each player his view, and what is queued for him.
+func (l *loop) serve() {
 	l.world.Commit(l.tick)
 	now := time.Now()
+	if b, ok := l.transport.(Batch); ok {
+		b.Hold()
+		defer b.Release()
+	}
 	for _, s := range l.joined {
-		if s.state == seatAway {
-			continue
-		}
-		for _, payload := range s.replica.Payloads(l.tick, now) {
-			l.transport.Send(s.conn, payload)
-		}
-		l.metrics.snapshots.Inc()
-		if !s.shown {
-			l.arrivedWell(s)
+		if s.peer != nil {
+			s.peer.flush(now)
 		}
 	}
 }

@@ -26,10 +26,16 @@ type Config struct {
 	Transport Transport
 	// Logs takes the session's log; nil: nobody does.
 	Logs Logs
+	// Events takes what happens in the session; nil: nobody does.
+	Events Publisher
 	// Arrivals hears how players came in; nil: nobody does.
 	Arrivals Arrivals
 	// Handoffs finds seats elsewhere; nil: nobody is moved.
 	Handoffs Handoffs
+	// Profiles and Ledger keep what players own; nil: the script is told that
+	// they are Unavailable.
+	Profiles Profiles
+	Ledger   Ledger
 	// Drains hears that this process has to end; nil: only reports say so.
 	Drains Drains
 	// Display shows people what the server does; nil: nobody does.
@@ -44,14 +50,23 @@ type Config struct {
 	// KeepSeat is how long the seat of a player whose connection was lost is
 	// kept for him; default 30 s.
 	KeepSeat time.Duration
-	// Token makes a netcode connect token for this server's own address that is
-	// sealed with the session's key, carries the claims, and was good for life
+	// SaveEvery is how often it is looked at whether a player's profile has changed,
+	// a quarter of it earlier at random; default 180 s.
+	SaveEvery time.Duration
+	// Token makes a netcode connect token for this server's own address and its
+	// session's route that is sealed with the session's key, carries the claims, and was good for life
 	// when they expire; its nonce and its connection's keys are new each time.
 	// With it clients come back into their seats. Nil: they get none, and cannot.
-	Token func(key [32]byte, c wire.Claims, life time.Duration) ([]byte, error)
+	Token func(h throng.Handover, c wire.Claims, life time.Duration) ([]byte, error)
 	// LonelyAfter is how long an idle server waits for a control plane that
 	// does not answer, before it ends itself; default 5 min.
 	LonelyAfter time.Duration
+	// HangAfter is how long the session's loop may take for one step before the
+	// session is given up; default 10 s, negative: for ever.
+	HangAfter time.Duration
+	// MemoryMost is how many bytes this process may hold before the session is
+	// given up; 0: any number.
+	MemoryMost int64
 	// Random jitters heartbeats and retries; nil: math/rand/v2.
 	Random func() uint64
 
@@ -61,7 +76,7 @@ type Config struct {
 
 // LoadConfig is what a place's script gets.
 type LoadConfig struct {
-	Files    map[string][]byte
+	Files    map[string][]byte // the manifest and the scripts, by path
 	Handover throng.Handover
 	World    *World
 	// ScriptError counts a script's error that the session survives.
@@ -72,11 +87,31 @@ type LoadConfig struct {
 	// Handoff moves players elsewhere. What comes of it is told to Script.Handed,
 	// with the same call, in a later step.
 	Handoff func(call uint64, ask HandoffAsk)
+	// Store keeps what players own. What comes of a call is told to the Script,
+	// with the same call, in a later step.
+	Store Store
+	// Send tells a player's client something, in order, once while it stays
+	// connected. False: he is not, or was told too much: 8 KiB a second, 16 at once.
+	Send func(p throng.PlayerID, m throng.Message) bool
+	// Publish tells those outside of the session what the script says. False: nobody
+	// listens, or it is too much: 20 a second, 100 at once.
+	Publish func(m throng.Message) bool
 	// Ready says that a draining session's players can be moved now.
 	Ready func()
 	// Log writes a line to the place's log. It does not wait.
 	Log    func(level throng.LogLevel, text string)
 	Logger *slog.Logger
+}
+
+// Store is what a script asks for of what its players own. It does not wait.
+type Store interface {
+	// Save keeps a player's document; Script.Saved is told, unless call is 0.
+	Save(call uint64, p throng.PlayerID, document []byte)
+	// Post posts a transfer, with its members' epochs filled in, and an ID when
+	// it has none; Script.Posted is told.
+	Post(call uint64, t throng.Transfer)
+	// Balance reads what a player owns; Script.Held is told.
+	Balance(call uint64, p throng.PlayerID)
 }
 
 // Place is a loaded place: its script and what its manifest says of the loop.
@@ -120,8 +155,14 @@ func New(cfg Config) (*Server, error) {
 	if cfg.KeepSeat == 0 {
 		cfg.KeepSeat = 30 * time.Second
 	}
+	if cfg.SaveEvery <= 0 {
+		cfg.SaveEvery = 3 * time.Minute
+	}
 	if cfg.LonelyAfter == 0 {
 		cfg.LonelyAfter = 5 * time.Minute
+	}
+	if cfg.HangAfter == 0 {
+		cfg.HangAfter = 10 * time.Second
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Uint64
@@ -253,22 +294,33 @@ func (s *Server) host(ctx context.Context, hand throng.Handover) error {
 			Failed: throng.KindOf(err) == throng.Invalid, // the place's own fault
 		}
 		logger.ErrorContext(ctx, "session ended", "reason", end.Reason)
+		s.tellEnded(hand, book.clock.now(), end)
 		book.end(end)
 		closeBook()
-		s.sayEnd(ctx, throng.Heartbeat{
-			Session: hand.Session, Server: s.cfg.ID, Incarnation: s.cfg.Incarnation,
-			Address: s.cfg.Transport.Address(), Web: webOf(s.cfg.Transport),
-		}, end)
+		s.sayEnd(ctx, s.blankBeat(hand), end)
 		return fmt.Errorf("load place %s: %w", hand.Place, err)
 	}
-	end := l.run(ctx)
-	logger.InfoContext(ctx, "session ended", "reason", end.Reason, "ticks", int(l.tick), "skipped", l.skipped)
+	end, ok := s.watched(ctx, l)
+	s.tellEnded(hand, l.clock.now(), end.Ending)
 	book.end(end.Ending)
 	closeBook()
+	if !ok {
+		s.sayEnd(ctx, s.blankBeat(hand), end.Ending)
+		return throng.Errorf(throng.Internal, "session %s: %s", hand.Session, end.Reason)
+	}
+	logger.InfoContext(ctx, "session ended", "reason", end.Reason, "ticks", int(l.tick), "skipped", l.skipped)
 	if !end.told {
 		s.sayEnd(ctx, l.heartbeat(), end.Ending)
 	}
 	return nil
+}
+
+// blankBeat says which session, of which nothing else is known.
+func (s *Server) blankBeat(hand throng.Handover) throng.Heartbeat {
+	return throng.Heartbeat{
+		Session: hand.Session, Server: s.cfg.ID, Incarnation: s.cfg.Incarnation,
+		Address: s.cfg.Transport.Address(), Web: webOf(s.cfg.Transport),
+	}
 }
 
 func (s *Server) open(ctx context.Context, hand throng.Handover, book *logbook) (*loop, error) {
@@ -283,7 +335,7 @@ func (s *Server) open(ctx context.Context, hand throng.Handover, book *logbook) 
 	place, err := s.cfg.Load(LoadConfig{
 		Files: files, Handover: hand, World: l.world, Logger: book.logger, Log: book.add,
 		ScriptError: func(error) { s.metrics.scriptErrs.Inc() }, SetAttribute: l.attributes.set,
-		Handoff: l.scriptHandoff, Ready: l.breakNow,
+		Handoff: l.scriptHandoff, Send: l.tell, Publish: l.publish, Ready: l.breakNow, Store: l,
 	})
 	if err != nil {
 		return nil, err

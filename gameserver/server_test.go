@@ -2,6 +2,7 @@ package gameserver
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/throng-gg/throng/memory"
 	"github.com/throng-gg/throng/session"
 	"github.com/throng-gg/throng/wire"
+	"github.com/throng-gg/throng/wire/channel"
 )
 
 // stage is a game server in a synctest bubble, with a registry in memory behind
@@ -33,8 +35,14 @@ type stage struct {
 	moves    *removal         // where players are handed off to
 	ask      func(call uint64, ask HandoffAsk)
 	ready    func()
+	send     func(p throng.PlayerID, m throng.Message) bool
 	server   *Server
 	screen   *screen
+	profiles Profiles // nil: not connected
+	ledger   Ledger   // nil: not connected
+	store    Store
+	publish  func(m throng.Message) bool
+	events   Publisher // nil: not connected
 }
 
 var (
@@ -45,6 +53,12 @@ var (
 
 // play runs f inside a bubble with a server that has been handed a session.
 func play(t *testing.T, f func(s *stage)) {
+	t.Helper()
+	playWith(t, func(*stage) {}, f)
+}
+
+// playWith is play with a stage that is changed before the server starts.
+func playWith(t *testing.T, prepare, f func(s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -66,6 +80,9 @@ func play(t *testing.T, f func(s *stage)) {
 			claims: make(chan wire.Claims, 64), moves: &removal{t: t}, screen: &screen{},
 		}
 		s.moves.door = s.door
+		prepare(s)
+		defer s.wait(2 * settleTime) // what is under way ends in fake time, too
+		defer cancel()
 		s.start(ctx)
 		f(s)
 	})
@@ -85,12 +102,15 @@ func (s *stage) start(ctx context.Context) {
 			Session: opened.ID, Place: "arena", Version: 1, Capacity: 3, Incarnation: "inc", Now: time.Now(), OpenedAt: opened.OpenedAt,
 		}},
 		Load: func(c LoadConfig) (Place, error) {
-			s.ask, s.ready = c.Handoff, c.Ready
+			s.ask, s.ready, s.store, s.send, s.publish = c.Handoff, c.Ready, c.Store, c.Send, c.Publish
 			return Place{Script: s.place, TickRate: 30}, nil
 		},
 		Handoffs:  s.moves,
+		Profiles:  s.profiles,
+		Ledger:    s.ledger,
 		Drains:    s.door,
 		Display:   s.screen,
+		Events:    s.events,
 		BootClock: func() time.Duration { return time.Since(begun) + time.Hour + time.Duration(s.jump.Load()) },
 		Token:     s.token,
 		Logger:    slog.New(slog.DiscardHandler),
@@ -225,12 +245,61 @@ func (h handing) Serve(ctx context.Context, _ throng.Hello, d Directives) error 
 	return ctx.Err()
 }
 
-// chanTransport is a network without wires. Safe for concurrent use.
+// chanTransport is a network without wires, and the clients' ends of what goes over
+// it. Safe for concurrent use.
 type chanTransport struct {
 	events chan Event
 	mu     sync.Mutex
-	out    map[ConnID][][]byte
+	ends   map[ConnID]*clientEnd
+	out    map[ConnID][][]byte // states, messages and last words
 	ended  []ConnID
+}
+
+// clientEnd is the client's end of a connection. Its methods are called under the
+// transport's mutex.
+type clientEnd struct {
+	net     *chanTransport
+	conn    ConnID
+	channel *channel.Conn
+	deaf    bool // it takes nothing
+}
+
+func (c *clientEnd) State(b []byte, _ bool) bool { return c.keep(b) }
+func (c *clientEnd) Message(b []byte)            { c.keep(b) }
+func (c *clientEnd) Last(b []byte)               { c.keep(b) }
+func (c *clientEnd) Acked(uint64)                {}
+
+func (c *clientEnd) keep(b []byte) bool {
+	c.net.out[c.conn] = append(c.net.out[c.conn], slices.Clone(b))
+	return true
+}
+
+// end is a connection's, under the mutex.
+func (c *chanTransport) end(conn ConnID) *clientEnd {
+	if c.ends[conn] == nil {
+		if c.ends == nil {
+			c.ends = map[ConnID]*clientEnd{}
+		}
+		c.ends[conn] = &clientEnd{net: c, conn: conn, channel: channel.New(channel.Config{})}
+	}
+	return c.ends[conn]
+}
+
+// say sends a state, and messages, from a client.
+func (c *chanTransport) say(conn ConnID, state []byte, messages ...[]byte) {
+	c.mu.Lock()
+	e := c.end(conn)
+	var out [][]byte
+	for _, m := range messages {
+		if err := e.channel.Queue(m); err != nil {
+			panic(err)
+		}
+	}
+	e.channel.Flush(time.Now(), state, 0, func(d []byte) { out = append(out, slices.Clone(d)) })
+	c.mu.Unlock()
+	for _, d := range out {
+		c.events <- Event{Kind: EventMessage, Conn: conn, At: time.Now(), Data: d}
+	}
 }
 
 func (c *chanTransport) Address() netip.AddrPort                      { return testAddress }
@@ -240,7 +309,19 @@ func (c *chanTransport) Events() <-chan Event                         { return c
 func (c *chanTransport) Send(conn ConnID, payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out[conn] = append(c.out[conn], slices.Clone(payload))
+	e := c.end(conn)
+	if e.deaf {
+		return
+	}
+	if err := e.channel.Receive(time.Now(), payload, e); err != nil {
+		panic(err)
+	}
+	e.channel.Flush(time.Now(), nil, 0, func(d []byte) {
+		select {
+		case c.events <- Event{Kind: EventMessage, Conn: conn, At: time.Now(), Data: slices.Clone(d)}:
+		default: // lost
+		}
+	})
 }
 
 func (c *chanTransport) Disconnect(conn ConnID) {
@@ -278,6 +359,11 @@ type recorder struct {
 	drained []time.Duration  // what was left at each drain
 	waits   bool             // the place says itself when it can be drained
 	do      func()           // in the next tick
+
+	told map[string]error // of what players own, by what it is about
+	docs map[throng.PlayerID]string
+
+	heard []heard
 }
 
 func (r *recorder) Fetch(context.Context, throng.PackageHash) (map[string][]byte, error) {
@@ -305,11 +391,59 @@ func (r *recorder) Handed(call uint64, err error) error {
 	return nil
 }
 
+func (r *recorder) tell(what string, err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told == nil {
+		r.told = map[string]error{}
+	}
+	r.told[what] = err
+	return nil
+}
+
+func (r *recorder) Loaded(p throng.PlayerID, profile throng.Profile, err error) error {
+	return r.tell("loaded "+string(p)+" "+string(profile.Document), err)
+}
+
+func (r *recorder) Document(p throng.PlayerID) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.docs[p] == "" {
+		return nil, nil
+	}
+	return []byte(r.docs[p]), nil
+}
+
+func (r *recorder) Saved(call uint64, err error) error {
+	return r.tell(fmt.Sprintf("saved %d", call), err)
+}
+
+func (r *recorder) Posted(call uint64, receipt throng.Receipt, err error) error {
+	return r.tell(fmt.Sprintf("posted %d %s", call, receipt.ID), err)
+}
+
+func (r *recorder) Held(call uint64, h throng.Holding, err error) error {
+	return r.tell(fmt.Sprintf("held %d %v", call, h.Amounts), err)
+}
+
 func (r *recorder) Drain(left time.Duration) (waits bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.drained = append(r.drained, left)
 	return r.waits, nil
+}
+
+func (r *recorder) Message(p throng.PlayerID, m throng.Message) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard = append(r.heard, heard{p, m})
+	return nil
+}
+
+// heard is a message of a player.
+type heard struct {
+	player  throng.PlayerID
+	message throng.Message
 }
 
 func (r *recorder) Leave(p throng.PlayerID) error {
@@ -351,9 +485,9 @@ func TestPlayerJoinsPlaysAndLeaves(t *testing.T) {
 		if got := s.place.in(); len(got) != 1 {
 			t.Fatalf("players in the place: got %v, want ada", got)
 		}
-		s.net.events <- Event{Kind: EventMessage, Conn: conn, Data: wire.AppendInput(nil, wire.Input{
+		s.net.say(conn, wire.AppendInput(nil, wire.Input{
 			Sequence: 1, Count: 1, Moves: [wire.MaxMoves]wire.Move{wire.MakeMove(1, -1, 3)},
-		})}
+		}))
 		s.wait(100 * time.Millisecond)
 		if in := s.place.inputs; len(in) != 1 || in[0] != (Input{MoveX: 1, MoveY: -1, Buttons: 3}) {
 			t.Errorf("inputs: got %+v, want one of 1, -1, 3", in)

@@ -14,37 +14,32 @@ import (
 // to the loop.
 type World struct {
 	schema   wire.Schema
+	rules    []Rule    // by kind
 	entities []*entity // in the order of their IDs
 	last     uint32    // ID, counted from 1 and never used again
+	owned    map[throng.PlayerID][]*entity
 
-	past   [wire.History]wire.View // by tick modulo wire.History
-	now    throng.Tick             // of the newest of past; 0: none
-	hashes hashes                  // of that one
-
-	encoder *wire.Encoder // nil before the first Commit
-	deltas  []cachedDelta // of now, used first
-	used    int
-	out     [][]byte // payloads of the last Replica.Payloads, reused
-}
-
-type entity struct {
-	id     uint32
-	kind   int
-	owner  throng.PlayerID
-	values []uint32
-	texts  []string
+	now    throng.Tick // of the newest Commit; 0: none
+	grid   grid        // of now
+	tokens []wire.Token
+	view   wire.View // of View
+	out    [][]byte  // payloads of the last Replica.Payloads, reused
 }
 
 // NewWorld returns an empty world.
-func NewWorld() *World { return &World{} }
+func NewWorld() *World { return &World{owned: map[throng.PlayerID][]*entity{}} }
 
 // Define makes an entity kind and returns its index. Invalid: see
 // wire.Schema.Define, or the first tick is over.
 func (w *World) Define(name string, fields []wire.Field) (int, error) {
-	if w.now != 0 || len(w.entities) > 0 {
+	if w.now != 0 {
 		return 0, throng.AtField(throng.Invalid, "kind "+wire.CutText(name, wire.MaxName), "must be defined at the start")
 	}
-	return w.schema.Define(name, fields)
+	kind, err := w.schema.Define(name, fields)
+	if err == nil {
+		w.rules = append(w.rules, plainRule(w.schema.Kind(kind)))
+	}
+	return kind, err
 }
 
 // Spawn makes an entity; its fields are at their minimum or empty. Full: there
@@ -62,16 +57,33 @@ func (w *World) Spawn(kind int, owner throng.PlayerID) (uint32, error) {
 	}
 	values, texts := w.schema.Kind(kind).Sizes()
 	w.last++
-	w.entities = append(w.entities, &entity{
-		id: w.last, kind: kind, owner: owner, values: make([]uint32, values), texts: make([]string, texts),
-	})
+	e := &entity{
+		id: w.last, kind: kind, owner: owner,
+		values: make([]uint32, values), texts: make([]string, texts),
+		past: wire.Values{Numbers: make([]uint32, values*wire.History), Texts: make([]string, texts*wire.History)},
+	}
+	w.entities = append(w.entities, e)
+	if owner != "" {
+		w.owned[owner] = append(w.owned[owner], e)
+	}
 	return w.last, nil
 }
 
 // Remove ends an entity. Unknown ones are no error.
 func (w *World) Remove(id uint32) {
-	if i, found := w.find(id); found {
-		w.entities = slices.Delete(w.entities, i, i+1)
+	i, found := w.find(id)
+	if !found {
+		return
+	}
+	e := w.entities[i]
+	e.removed = true
+	w.entities = slices.Delete(w.entities, i, i+1)
+	if e.owner == "" {
+		return
+	}
+	left := slices.DeleteFunc(w.owned[e.owner], func(o *entity) bool { return o == e })
+	if w.owned[e.owner] = left; len(left) == 0 {
+		delete(w.owned, e.owner)
 	}
 }
 
@@ -142,6 +154,24 @@ func (w *World) entity(id uint32) (wire.Entity, *wire.Kind) {
 
 func (e *entity) wire() wire.Entity {
 	return wire.Entity{ID: e.id, Kind: e.kind, Owner: e.owner, Values: e.values, Texts: e.texts}
+}
+
+// placeOf is where a player's entity is, as of the newest Commit; false: it is gone.
+func (w *World) placeOf(p throng.PlayerID, id uint32) (x, y float64, there bool) {
+	if i, found := w.find(id); found && w.entities[i].owner == p {
+		return w.entities[i].x, w.entities[i].y, true
+	}
+	return 0, 0, false
+}
+
+// firstOf is where a player's first entity with a place is; entity 0: he has none.
+func (w *World) firstOf(p throng.PlayerID) (x, y float64, entity uint32) {
+	for _, e := range w.entities {
+		if e.owner == p && w.rules[e.kind].placed && e.born != 0 {
+			return e.x, e.y, e.id
+		}
+	}
+	return 0, 0, 0
 }
 
 func (w *World) find(id uint32) (int, bool) {

@@ -2,6 +2,7 @@ package gameserver
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ func TestWorldKeepsItsBounds(t *testing.T) {
 	if _, err := w.Spawn(kind, throng.PlayerID(strings.Repeat("x", 65))); throng.KindOf(err) != throng.Invalid {
 		t.Errorf("a long owner: got %v, want Invalid", err)
 	}
+	w.Commit(1)
 	if _, err := w.Define("late", nil); throng.KindOf(err) != throng.Invalid {
 		t.Errorf("defined late: got %v, want Invalid", err)
 	}
@@ -86,31 +88,22 @@ func parse(t *testing.T, payloads [][]byte) wire.Snapshot {
 	if len(payloads) != 1 {
 		t.Fatalf("got %d payloads, want 1", len(payloads))
 	}
-	s, err := wire.ParseSnapshot(payloads[0])
+	s, err := wire.ParseSnapshot(payloads[0], 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func TestTheWelcomeIsRepeatedUntilItArrived(t *testing.T) {
+func TestATickIsSentOnce(t *testing.T) {
 	c, r := smallReplica(t)
 	now := time.UnixMilli(1e12)
-	var got []int
-	for range 6 {
-		c.step()
-		got = append(got, len(r.Payloads(c.tick, now)))
-		if again := r.Payloads(c.tick, now); again != nil {
-			t.Fatal("a tick was sent twice")
-		}
-	}
-	if want := [6]int{2, 0, 0, 2, 0, 0}; [6]int(got) != want {
-		t.Errorf("payloads a tick: got %v, want %v", got, want)
-	}
-	r.Receive(wire.Input{Sequence: 1, Welcomed: true, Count: 1}, now)
 	c.step()
-	if s := parse(t, r.Payloads(c.tick, now)); s.Base != 0 {
-		t.Errorf("the first snapshot builds on tick %d", s.Base)
+	if s := parse(t, r.Payloads(c.tick, now)); !s.Young || s.Since != 0 || len(s.Body) == 0 {
+		t.Errorf("the first snapshot is %+v", s)
+	}
+	if again := r.Payloads(c.tick, now); again != nil {
+		t.Error("a tick was sent twice")
 	}
 	if r.Payloads(c.tick+1, now) != nil {
 		t.Error("a tick that was not committed was sent")
@@ -121,78 +114,106 @@ func TestAcksAreBelievedOnlyOfWhatWasSent(t *testing.T) {
 	c, r := smallReplica(t)
 	now := time.UnixMilli(1e12)
 	sequence := uint32(0)
-	base := func(ack throng.Tick) throng.Tick {
+	// Acknowledged ticks, after an ack, a step and a snapshot.
+	came := func(ack throng.Tick, before uint32) (ticks []throng.Tick) {
 		t.Helper()
 		sequence++
-		if !r.Receive(wire.Input{Sequence: sequence, Ack: ack, Welcomed: true, Count: 1}, now) {
+		if !r.Receive(wire.Input{Sequence: sequence, Ack: ack, Came: before, Count: 1}, now) {
 			t.Fatal("an input was not taken")
 		}
 		c.step()
-		return parse(t, r.Payloads(c.tick, now)).Base
+		parse(t, r.Payloads(c.tick, now))
+		for age := range throng.Tick(wire.History) {
+			if r.came>>age&1 == 1 {
+				ticks = append(ticks, c.tick-age)
+			}
+		}
+		return ticks
 	}
-	base(0)
-	if got := base(1); got != 1 {
-		t.Errorf("got base %d, want 1", got)
-	}
-	for _, ack := range []throng.Tick{99, 1 << 31, 1<<32 - 1, 3 + wire.History} {
-		if got := base(ack); got != 1 {
-			t.Errorf("acknowledged %d, which was never sent: got base %d", ack, got)
+	want := func(got []throng.Tick, want ...throng.Tick) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("acknowledged are %v, want %v", got, want)
 		}
 	}
-	if got := base(5); got != 5 {
-		t.Errorf("got base %d, want 5", got)
+	want(came(0, 0))
+	want(came(1, 0), 1)
+	for _, ack := range []throng.Tick{99, 1 << 31, 1<<32 - 1, 3 + wire.History} {
+		want(came(ack, 1<<31-1), 1)
 	}
-	if got := base(2); got != 5 {
-		t.Errorf("an older ack: got base %d, want 5", got)
+	want(came(5, 0b0100), 5, 2, 1)
+	want(came(4, 0), 5, 4, 2, 1)
+	want(came(0, 0)) // the client lost all
+	if r.since != c.tick {
+		t.Errorf("the client is to forget all before %d, want %d", r.since, c.tick)
 	}
-	if got := base(0); got != 0 {
-		t.Errorf("the client lost all: got base %d, want 0", got)
-	}
-	if got := base(5); got != 5 {
-		t.Errorf("got base %d, want 5", got)
-	}
-	if r.Receive(wire.Input{Sequence: sequence, Ack: 7, Count: 1}, now) {
+	want(came(5, 1<<31-1)) // of before it did
+	want(came(0, 0))       // known already
+	want(came(10, 0), 10)
+	if r.Receive(wire.Input{Sequence: sequence, Ack: 9, Count: 1}, now) {
 		t.Error("the same input was taken twice")
 	}
 	for range wire.History {
 		c.step()
 	}
-	// That slot of the ring now holds a later tick, which was never sent.
-	if got := base(5 + wire.History); got != 0 {
-		t.Errorf("a tick that was not sent: got base %d, want 0", got)
-	}
+	want(came(10+wire.History, 1<<31-1)) // that tick was not sent
 }
 
-// A loop that gave up ticks leaves old ones in the ring.
-func TestABaseIsNeverTooOld(t *testing.T) {
+// Nothing is told by what the client may have forgotten, or the loop has, which
+// gave up ticks; nothing is sent for long to who acknowledges nothing.
+func TestNothingIsToldByWhatIsTooOld(t *testing.T) {
 	c, r := smallReplica(t)
 	now := time.UnixMilli(1e12)
-	r.Receive(wire.Input{Sequence: 1, Welcomed: true, Count: 1}, now)
+	r.Receive(wire.Input{Sequence: 1, Count: 1}, now)
 	c.step()
 	r.Payloads(c.tick, now)
 	r.Receive(wire.Input{Sequence: 2, Ack: 1, Count: 1}, now)
-	c.tick += wire.History
+	c.tick += wire.History + 1
 	c.step()
-	if s := parse(t, r.Payloads(c.tick, now)); s.Base != 0 {
-		t.Errorf("tick %d builds on tick %d", s.Tick, s.Base)
+	if s := parse(t, r.Payloads(c.tick, now)); !s.Young || s.Since != 0 {
+		t.Errorf("got %+v, want one that begins anew", s)
+	}
+	told, bytes := 0, 0
+	for range 3000 {
+		c.step()
+		for _, p := range r.Payloads(c.tick, now) {
+			if len(p) > 20 {
+				told++
+			}
+			bytes += len(p) + headers
+		}
+	}
+	if most := 3000/silenceEvery + silence + 1; told > most || told < 300 {
+		t.Errorf("%d snapshots tell something without an answer, want at most %d", told, most)
+	}
+	if most := 3000*Budget/8/30 + firstCredit + mostCredit; bytes > most {
+		t.Errorf("%d bytes, want at most %d", bytes, most)
 	}
 }
 
 func TestTheClientsClockComesBackOnce(t *testing.T) {
 	c, r := smallReplica(t)
 	now := time.UnixMilli(1e12)
-	send := func(after time.Duration) wire.About {
+	send := func(after time.Duration) wire.Snapshot {
+		for range echoEvery - 1 {
+			c.step()
+			if s := parse(t, r.Payloads(c.tick, now)); r.told%echoEvery != 1 && s.HasEcho {
+				t.Errorf("an echo where none is expected: %+v", s)
+			}
+		}
 		c.step()
-		return parse(t, r.Payloads(c.tick, now.Add(after))).About
+		return parse(t, r.Payloads(c.tick, now.Add(after)))
 	}
-	r.Receive(wire.Input{Sequence: 70001, Welcomed: true, Sent: 4711, Count: 1}, now)
-	if got := send(17 * time.Millisecond); !got.HasEcho || got.Sent != 4711 || got.Hold != 17 || got.Input != uint16(70001&0xffff) {
+	r.told = 1
+	r.Receive(wire.Input{Sequence: 70001, Sent: 4711, Count: 1}, now)
+	r.Applied(70001)
+	if got := send(17 * time.Millisecond); !got.HasEcho || got.Sent != 4711 || got.Hold != 17 || got.Input != uint8(70001&0xff) {
 		t.Errorf("got %+v", got)
 	}
 	if got := send(20 * time.Millisecond); got.HasEcho {
 		t.Errorf("it came back twice: %+v", got)
 	}
-	r.Receive(wire.Input{Sequence: 70002, Welcomed: true, Sent: 4800, Count: 1}, now)
+	r.Receive(wire.Input{Sequence: 70002, Sent: 4800, Count: 1}, now)
 	if got := send(time.Second); got.HasEcho {
 		t.Errorf("a hold that cannot be told was: %+v", got)
 	}
@@ -204,7 +225,7 @@ func TestSnapshotsAreMadeWithoutAllocating(t *testing.T) {
 	sequence := uint32(0)
 	got := testing.AllocsPerRun(500, func() {
 		sequence++
-		r.Receive(wire.Input{Sequence: sequence, Ack: r.last, Welcomed: true, Count: 1}, now)
+		r.Receive(wire.Input{Sequence: sequence, Ack: r.tick, Came: 1<<31 - 1, Count: 1}, now)
 		c.step()
 		r.Payloads(c.tick, now)
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/memory"
 )
 
 // HostConfig is what a Host needs.
@@ -22,17 +23,15 @@ type HostConfig struct {
 
 // Host runs simulated game servers for a node.
 type Host struct {
+	*memory.Backend
 	cfg HostConfig
-
-	// Full: whoever ends a server waits for the node to read.
-	exits chan throng.ServerExit
 
 	mu       sync.Mutex
 	ctx      context.Context //nolint:containedctx // Run's, for the servers that are started while it runs; guarded by mu; nil before
-	servers  map[throng.ServerID]*Server
 	sessions map[throng.SessionID]*Server
 	working  sync.WaitGroup // of servers; added to under mu while ctx lives
-	peak     int
+	alive    int
+	peak     int // of alive
 	adopted  []*Server
 
 	beats, missed atomic.Int64 // heartbeats and reports
@@ -43,13 +42,13 @@ func NewHost(c HostConfig) (*Host, error) {
 	if c.HTTP == nil || c.Logger == nil || c.Max < 0 {
 		return nil, throng.Errorf(throng.Invalid, "simulated servers need a client and a logger")
 	}
-	if c.Max == 0 {
-		c.Max = 4096
+	h := &Host{cfg: c, sessions: map[throng.SessionID]*Server{}}
+	m, err := memory.NewMachine(memory.MachineConfig{Max: c.Max, Begin: h.begin})
+	if err != nil {
+		return nil, err
 	}
-	return &Host{
-		cfg: c, exits: make(chan throng.ServerExit, 1024),
-		servers: map[throng.ServerID]*Server{}, sessions: map[throng.SessionID]*Server{},
-	}, nil
+	h.Backend = m.Backend()
+	return h, nil
 }
 
 // Run keeps the servers that are started until ctx ends.
@@ -65,24 +64,17 @@ func (h *Host) Run(ctx context.Context) error {
 	return nil
 }
 
-// Start starts a server, which connects to the door that env names.
-//
-//nolint:contextcheck // the server outlives the call
-func (h *Host) Start(_ context.Context, id throng.ServerID, env []string) error {
+// begin starts a server, which connects to the door that env names.
+func (h *Host) begin(id throng.ServerID, env []string) (end func(reason string), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case h.ctx == nil:
-		return throng.Errorf(throng.Unavailable, "simulated servers do not run")
-	case h.servers[id] != nil:
-		return nil
-	case len(h.servers) >= h.cfg.Max:
-		return throng.Errorf(throng.NoCapacity, "there are %d simulated servers", len(h.servers))
+	if h.ctx == nil {
+		return nil, throng.Errorf(throng.Unavailable, "simulated servers do not run")
 	}
 	addr, token := value(env, "THRONG_ADDR"), value(env, "THRONG_SERVER_TOKEN")
 	door, err := client.NewServer(client.ServerConfig{Addr: addr, Server: id, Token: token, HTTP: h.cfg.HTTP})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, stop := context.WithCancelCause(h.ctx)
 	s := newServer(id, door)
@@ -92,14 +84,14 @@ func (h *Host) Start(_ context.Context, id throng.ServerID, env []string) error 
 		defer h.mu.Unlock()
 		h.sessions[on] = s
 	}
-	h.servers[id] = s
-	h.peak = max(h.peak, len(h.servers))
+	h.alive++
+	h.peak = max(h.peak, h.alive)
 	h.working.Go(func() {
 		defer stop(nil)
 		s.run(ctx)
-		h.over(id, s, context.Cause(ctx))
+		h.gone(id, s, context.Cause(ctx))
 	})
-	return nil
+	return func(reason string) { stop(errors.New(reason)) }, nil
 }
 
 func value(env []string, name string) string {
@@ -111,62 +103,21 @@ func value(env []string, name string) string {
 	return ""
 }
 
-// over forgets a server and tells the node.
-func (h *Host) over(id throng.ServerID, s *Server, cause error) {
+// gone forgets a server that is over.
+func (h *Host) gone(id throng.ServerID, s *Server, cause error) {
 	on := s.Session() // which has a lock of its own, taken before ours
 	h.mu.Lock()
-	delete(h.servers, id)
+	h.alive--
 	if on != "" && h.sessions[on] == s {
 		delete(h.sessions, on)
 	}
-	ended := h.ctx == nil
 	h.mu.Unlock()
-	if ended {
-		return
-	}
 	reason := "exit status 0"
 	if cause != nil && !errors.Is(cause, context.Canceled) {
 		reason = cause.Error()
 	}
-	h.exits <- throng.ServerExit{Server: id, Reason: reason}
+	h.Over(id, reason)
 }
-
-// Release ends a server.
-func (h *Host) Release(_ context.Context, id throng.ServerID) error {
-	h.mu.Lock()
-	s := h.servers[id]
-	h.mu.Unlock()
-	if s != nil {
-		s.stop(errors.New("released"))
-	}
-	return nil
-}
-
-// List returns all servers that run.
-func (h *Host) List(context.Context) ([]throng.ServerID, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	ids := make([]throng.ServerID, 0, len(h.servers))
-	for id := range h.servers {
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
-// Watch tells which servers are over.
-func (h *Host) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e := <-h.exits:
-			gone(e)
-		}
-	}
-}
-
-// Max is how many may run at once.
-func (h *Host) Max() int { return h.cfg.Max }
 
 // Server returns who hosts a session; nil: none of ours.
 func (h *Host) Server(s throng.SessionID) *Server {

@@ -8,21 +8,25 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// release is what is live of the ticket's place; the party must fit into one of
-// its sessions.
-func (m *Matchmaker) release(ctx context.Context, t throng.Ticket) (throng.Release, error) {
+// lanes is what new sessions of the ticket's place run; the party must fit into
+// one that runs what is live.
+func (m *Matchmaker) lanes(ctx context.Context, t throng.Ticket) (throng.Lanes, error) {
 	calling, cancel := within(ctx, m.callTime)
 	defer cancel()
-	r, err := m.places.Release(calling, t.Place)
+	l, err := m.places.Lanes(calling, t.Place)
+	r := l.Live
 	resolved(ctx, r, err)
 	if err != nil {
-		return throng.Release{}, fault(ctx, err, "find place "+string(t.Place))
+		return throng.Lanes{}, fault(ctx, err, "find place "+string(t.Place))
 	}
 	named := t.Mode == throng.ModeSession || t.Mode == throng.ModeFriend || t.Code != (throng.CodeHash{})
 	if !named && len(t.Party) > r.Capacity {
-		return throng.Release{}, tooMany(len(t.Party), r.Capacity)
+		return throng.Lanes{}, tooMany(len(t.Party), r.Capacity)
 	}
-	return r, nil
+	if len(t.Party) > l.Canary.Capacity {
+		l.Percent = 0
+	}
+	return l, nil
 }
 
 func (m *Matchmaker) claim(ctx context.Context, t throng.Ticket) (throng.Claim, error) {

@@ -89,6 +89,7 @@ func (d *desk) look(ctx context.Context, l *line, now time.Time) {
 	})
 	switch {
 	case l.waiting() == 0:
+		d.m.quotas.uncount(l)
 	case now.Before(l.until):
 		refuse(l.clear(), l.refusal)
 	default:
@@ -106,6 +107,9 @@ func refuse(asks []*ask, err error) {
 
 // join puts an ask in its line.
 func (d *desk) join(a *ask) {
+	if a.canary != nil {
+		d.choose(a)
+	}
 	if a.want.Seats > a.release.Capacity { // or sessions would be opened for it without end
 		refuse([]*ask{a}, tooMany(a.want.Seats, a.release.Capacity))
 		return

@@ -32,6 +32,11 @@ func (f *instant) Release(_ context.Context, id throng.PlaceID) (throng.Release,
 	return throng.Release{Place: id, Version: 3, Package: "abc", Capacity: f.capacity, Weights: throng.Weights{Fill: 1}}, nil
 }
 
+func (f *instant) Lanes(ctx context.Context, id throng.PlaceID) (throng.Lanes, error) {
+	r, err := f.Release(ctx, id)
+	return throng.Lanes{Live: r}, err
+}
+
 func (f *instant) Start(s throng.Session, _ throng.Release) error {
 	n := f.started.Add(1)
 	unique := throng.Entropy{byte(n), byte(n >> 8), byte(n >> 16)}

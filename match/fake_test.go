@@ -20,6 +20,7 @@ type world struct {
 	random   *rand.Rand
 	capacity int
 	version  throng.Version
+	percent  int           // of new sessions that run the next version
 	bindIn   time.Duration // from Start to bound; negative: never
 	startErr error
 	feedErr  error
@@ -394,16 +395,21 @@ func (w *world) Version(_ context.Context, p throng.PlaceID, v throng.Version) (
 	return throng.Release{Place: p, Version: v, Capacity: w.capacity}, nil
 }
 
-func (w *world) Release(_ context.Context, p throng.PlaceID) (throng.Release, error) {
+func (w *world) Lanes(_ context.Context, p throng.PlaceID) (throng.Lanes, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p != "arena" {
-		return throng.Release{}, throng.Errorf(throng.NotFound, "no place %s", p)
+		return throng.Lanes{}, throng.Errorf(throng.NotFound, "no place %s", p)
 	}
-	return throng.Release{
+	l := throng.Lanes{Live: throng.Release{
 		Place: p, Version: w.version, Capacity: w.capacity, Weights: throng.Weights{Fill: 1, Latency: 1},
 		Published: int64(w.version), Signals: w.signals,
-	}, nil
+	}, Percent: w.percent}
+	if w.percent > 0 {
+		l.Canary = l.Live
+		l.Canary.Version++
+	}
+	return l, nil
 }
 
 // set changes the world while others use it.

@@ -60,11 +60,11 @@ func (m *Matchmaker) handoff(ctx context.Context, beat throng.Heartbeat, h thron
 	if t.Place, err = m.targetPlace(ctx, from, h); err != nil {
 		return t, err
 	}
-	release, err := m.places.Release(calling, t.Place)
+	lanes, err := m.places.Lanes(calling, t.Place)
 	if err != nil {
 		return t, fault(ctx, err, "find place "+string(t.Place))
 	}
-	t.Attributes = signalled(h.Attributes, release.Signals)
+	t.Attributes = signalled(h.Attributes, lanes.Live.Signals)
 	return t, nil
 }
 

@@ -32,9 +32,11 @@ type line struct {
 	opened   int            // how often one was opened, or could not be
 	most     int            // openings at once: openingsMost, less after a failure
 	filling  bool           // one of them will have room for those who wait
+	room     int            // that it had when it was begun
 	refusal  error          // why no session could be opened; no new try before until
 	until    time.Time
 	shown    int // candidates that the metrics know of
+	promised int // sessions that the quota counts already, and nobody has opened yet
 }
 
 // poolKey names a pool.
@@ -49,6 +51,7 @@ type ask struct {
 	claim   throng.Claim
 	key     poolKey
 	release throng.Release
+	canary  *lane      // what it may run instead; nil: nothing, or it was chosen already
 	number  uint64     // its place in the order of arrival
 	answer  chan offer // takes one without blocking
 	offered *offer     // nil while waiting

@@ -56,6 +56,7 @@ type Matchmaker struct {
 	sessions Sessions
 	fleet    Fleet
 	places   Places
+	quotas   *quotas
 	log      Log
 	brakes   *brakes
 	friends  Friends
@@ -111,6 +112,7 @@ func New(c Config) (*Matchmaker, error) {
 		mail:     make(chan func(*desk), mailbox),
 		stopped:  make(chan struct{}),
 		works:    map[throng.TicketKey]*work{},
+		quotas:   &quotas{places: map[throng.PlaceID]*quota{}},
 	}
 	if m.tickets <= 0 {
 		m.tickets = 10_000

@@ -114,8 +114,8 @@ type Joins interface {
 
 // Places says what is live.
 type Places interface {
-	// Release returns the live release of a place. NotFound: no such place.
-	Release(ctx context.Context, p throng.PlaceID) (throng.Release, error)
+	// Lanes returns what new sessions of a place run. NotFound: no such place.
+	Lanes(ctx context.Context, p throng.PlaceID) (throng.Lanes, error)
 	// Version returns one release, live or not. NotFound: no such place or
 	// version.
 	Version(ctx context.Context, p throng.PlaceID, v throng.Version) (throng.Release, error)

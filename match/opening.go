@@ -44,9 +44,12 @@ func (d *desk) open(ctx context.Context, l *line) {
 		if left > 0 {
 			o.want.Room, o.want.Seen = smallest(aboard), l.seen
 			o.filling = l.waiting() == 0
-			l.filling = l.filling || o.filling
+			if o.filling {
+				l.filling, l.room = true, left
+			}
 		}
 		l.openings++
+		d.m.quotas.opens(l)
 		d.drafts[draft.ID] = nil
 		release := l.release
 		d.spawn(func() {
@@ -73,9 +76,12 @@ func (d *desk) opened(ctx context.Context, o *opening, got throng.Opened, err er
 	l.openings--
 	l.opened++
 	if o.filling {
-		l.filling = false
+		l.filling, l.room = false, 0
 	}
 	d.m.metrics.openings.WithLabelValues(opened(got, err)).Inc()
+	if err != nil || got.Session.ID == "" {
+		d.m.quotas.add(l, -1)
+	}
 	if err != nil {
 		delete(d.drafts, o.want.Session.ID)
 		l.most = 1

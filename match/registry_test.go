@@ -19,6 +19,7 @@ import (
 // place is what is live, and a fleet whose servers bind their session after a
 // second.
 type place struct {
+	percent  int // of new sessions that run the next version
 	t        *testing.T
 	registry *session.Registry
 	capacity int
@@ -57,6 +58,16 @@ func (p *place) Resume(context.Context, throng.Session, throng.Release) error { 
 
 func (p *place) Version(ctx context.Context, id throng.PlaceID, _ throng.Version) (throng.Release, error) {
 	return p.Release(ctx, id)
+}
+
+func (p *place) Lanes(ctx context.Context, id throng.PlaceID) (throng.Lanes, error) {
+	r, err := p.Release(ctx, id)
+	l := throng.Lanes{Live: r, Percent: p.percent}
+	if p.percent > 0 {
+		l.Canary = r
+		l.Canary.Version++
+	}
+	return l, err
 }
 
 func (p *place) Follow(_ context.Context, _, friend throng.PlayerID) (throng.SessionID, error) {

@@ -158,12 +158,12 @@ func (m *Matchmaker) place(ctx context.Context, w *work) (throng.Assignment, err
 // granted is the answer that the ticket has, or gets now, with its session if it
 // was seen when it got seats there.
 func (m *Matchmaker) granted(ctx context.Context, w *work) (throng.Grant, throng.Session, error) {
-	release, err := m.release(ctx, w.ticket)
+	lanes, err := m.lanes(ctx, w.ticket)
 	if err != nil {
 		return throng.Grant{}, throng.Session{}, err
 	}
 	t := w.ticket
-	t.Version = release.Version
+	t.Version = lanes.Live.Version
 	claim, err := m.claim(ctx, t)
 	note(ctx, throng.StepClaimed, "", err)
 	if err != nil {
@@ -174,23 +174,23 @@ func (m *Matchmaker) granted(ctx context.Context, w *work) (throng.Grant, throng
 		w.known = !w.granted
 		return *claim.Grant, throng.Session{}, nil
 	}
-	grant, held, err := m.grant(ctx, w, claim, release)
+	grant, held, err := m.grant(ctx, w, claim, lanes)
 	w.granted = err == nil
 	return grant, held, err
 }
 
 // grant seats the party as the ticket's mode says. It returns the session in
 // which it held seats last, if that was seen.
-func (m *Matchmaker) grant(ctx context.Context, w *work, c throng.Claim, r throng.Release) (g throng.Grant, held throng.Session, err error) {
+func (m *Matchmaker) grant(ctx context.Context, w *work, c throng.Claim, l throng.Lanes) (g throng.Grant, held throng.Session, err error) {
 	if c.Mode == throng.ModeDropIn {
-		return m.seat(ctx, w, c, r)
+		return m.seat(ctx, w, c, l)
 	}
 	if c.Mode == throng.ModeNew {
-		g, err = m.seatAlone(ctx, c, r, m.sessions.Draft)
+		g, err = m.seatAlone(ctx, c, m.quotas.alone(l), m.sessions.Draft)
 		return g, throng.Session{}, err
 	}
 	if c.Mode == throng.ModePrivate && c.Code == (throng.CodeHash{}) {
-		g, err = m.seatAlone(ctx, c, r, m.sessions.DraftPrivate)
+		g, err = m.seatAlone(ctx, c, m.quotas.alone(l), m.sessions.DraftPrivate)
 		return g, throng.Session{}, err
 	}
 	s, err := m.named(ctx, c)
@@ -203,7 +203,7 @@ func (m *Matchmaker) grant(ctx context.Context, w *work, c throng.Claim, r thron
 
 // seat finds seats in any session of the pool.
 func (m *Matchmaker) seat(
-	ctx context.Context, w *work, c throng.Claim, r throng.Release,
+	ctx context.Context, w *work, c throng.Claim, l throng.Lanes,
 ) (g throng.Grant, held throng.Session, err error) {
 	friends := m.around(ctx, c.Party)
 	if len(friends) > 0 {
@@ -211,17 +211,18 @@ func (m *Matchmaker) seat(
 	}
 	for look := range freshLooks {
 		if look > 0 {
-			if r, err = m.release(ctx, w.ticket); err != nil {
+			if l, err = m.lanes(ctx, w.ticket); err != nil {
 				return throng.Grant{}, throng.Session{}, err
 			}
 		}
-		c.Version = r.Version
+		c.Version = l.Live.Version
 		refused := excluded(c.Ticket)
 		for range tries {
-			a, o, err := m.ask(ctx, w, c, r, company{friends: friends, refused: refused})
+			a, o, err := m.ask(ctx, w, c, l, company{friends: friends, refused: refused})
 			if err != nil {
 				return throng.Grant{}, throng.Session{}, err
 			}
+			c = a.claim // of the lane that the desk chose
 			if o.hold != nil {
 				g, err = m.settle(ctx, c, *o.hold)
 				return g, throng.Session{}, err
@@ -252,8 +253,9 @@ type company struct {
 
 // ask waits at the desk for seats that this ticket may hold.
 func (m *Matchmaker) ask(
-	ctx context.Context, w *work, c throng.Claim, r throng.Release, known company,
+	ctx context.Context, w *work, c throng.Claim, l throng.Lanes, known company,
 ) (*ask, offer, error) {
+	r := l.Live
 	a := &ask{
 		want: Want{
 			Seats:     len(w.ticket.Party),
@@ -269,6 +271,9 @@ func (m *Matchmaker) ask(
 		key:     poolKey{r.Place, r.Version},
 		release: r,
 		answer:  make(chan offer, 1),
+	}
+	if l.Percent > 0 {
+		a.canary = &lane{release: l.Canary, percent: l.Percent, wishes: wishesOf(l.Canary.Signals, w.ticket.Attributes)}
 	}
 	m.tell(ctx, func(d *desk) { d.join(a) })
 	note(ctx, throng.StepAsked, "", nil)

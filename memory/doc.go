@@ -10,6 +10,9 @@
 // what these forget: parties are made anew, and lists of friends set again, or
 // brought by access tokens.
 //
+// Machine runs game servers as goroutines, and its Backends are how the fleet
+// reaches them: simulated regions, load tests and tests have their servers there.
+//
 // Neighbours: package session composes its operations into joins; package
 // contract holds the tests that it shares with other stores.
 //

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/consumer"
+	"github.com/throng-gg/throng/consumer/analytics"
 	"github.com/throng-gg/throng/contract"
 	"github.com/throng-gg/throng/friend"
 	"github.com/throng-gg/throng/memory"
@@ -33,4 +35,16 @@ func TestPartiesAreBounded(t *testing.T) {
 
 func TestReplicas(t *testing.T) {
 	contract.ReplicaStore(t, func(*testing.T) replica.Store { return memory.NewReplicas() })
+}
+
+func TestShards(t *testing.T) {
+	contract.ConsumerStore(t, func(*testing.T) consumer.Store { return memory.NewShards() })
+}
+
+func TestBans(t *testing.T) {
+	contract.Bans(t, func(*testing.T) contract.BanStore { return memory.NewBans(5) })
+}
+
+func TestBoard(t *testing.T) {
+	contract.Boards(t, func(*testing.T) analytics.Board { return memory.NewBoard() })
 }

@@ -52,19 +52,19 @@ func New(cfg Config) (*Catalog, error) {
 	return &Catalog{cfg: cfg, metrics: m, uploads: make(chan struct{}, uploads)}, nil
 }
 
-// Publish checks an upload (a gzipped tar), stores it and makes it live: when
-// it returned, Release says so. The content that is live already is answered
-// with the live release, and no version is made. Invalid errors name the file
-// and the line. id is the place that the manifest must name. Who publishes a
-// place first owns it; Denied: by may not change the place.
+// Publish checks an upload (a gzipped tar), stores it and makes it live, unless
+// how says otherwise or the place is pinned: when it returned, Lanes says so. The
+// content that is live, or in the newest version, makes no version again. Invalid
+// errors name the file and the line. id is the place that the manifest must name.
+// Who publishes a place first owns it; Denied: by may not change the place.
 func (c *Catalog) Publish(
-	ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader,
-) (throng.Release, error) {
-	release, changed, err := c.publish(ctx, by, id, upload)
+	ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader, how throng.Publication,
+) (throng.Published, error) {
+	release, changed, err := c.publish(ctx, by, id, upload, how)
 	switch {
 	case err != nil:
 		c.metrics.publishes.WithLabelValues(throng.KindOf(err).String()).Inc()
-		return throng.Release{}, fmt.Errorf("publish %s: %w", clip(string(id)), err)
+		return throng.Published{}, fmt.Errorf("publish %s: %w", clip(string(id)), err)
 	case changed:
 		c.metrics.publishes.WithLabelValues("ok").Inc()
 		c.cfg.Logger.InfoContext(ctx, "place published", "place", id, "version", int(release.Version), "package", string(release.Package))
@@ -75,38 +75,49 @@ func (c *Catalog) Publish(
 }
 
 func (c *Catalog) publish(
-	ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader,
-) (throng.Release, bool, error) {
+	ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader, how throng.Publication,
+) (throng.Published, bool, error) {
 	if _, err := throng.ParsePlaceID("place", string(id)); err != nil {
-		return throng.Release{}, false, err
+		return throng.Published{}, false, err
+	}
+	if how.Canary != 0 {
+		if err := checkPercent("canary", how.Canary); err != nil {
+			return throng.Published{}, false, err
+		}
 	}
 	// Asked again when it is activated; here it spares the upload's work.
 	if err := c.mayPublish(ctx, by, id); err != nil {
-		return throng.Release{}, false, err
+		return throng.Published{}, false, err
 	}
 	select {
 	case c.uploads <- struct{}{}:
 		defer func() { <-c.uploads }()
 	case <-ctx.Done():
-		return throng.Release{}, false, throng.RetryLater(throng.Unavailable, time.Second, "wait for other uploads: %w", ctx.Err())
+		return throng.Published{}, false, throng.RetryLater(throng.Unavailable, time.Second, "wait for other uploads: %w", ctx.Err())
 	}
-	manifest, hash, err := c.store(ctx, id, upload)
+	manifest, hash, err := c.store(ctx, by, id, upload)
 	if err != nil {
-		return throng.Release{}, false, err
+		return throng.Published{}, false, err
 	}
-	return c.activate(ctx, by, throng.Release{
+	return c.activate(ctx, by, how, throng.Release{
 		Place:    id,
 		Name:     manifest.Name,
 		Package:  hash,
 		Capacity: manifest.Capacity,
 		TickRate: manifest.TickRate,
+		MaxSpeed: manifest.MaxSpeed,
 		Weights:  manifest.Weights,
 		Signals:  manifest.Signals,
+
+		MaxLatency: manifest.MaxLatency,
+		Game:       manifest.Game,
 	})
 }
 
 // store checks an upload and stores its package.
-func (c *Catalog) store(ctx context.Context, id throng.PlaceID, upload io.Reader) (Manifest, throng.PackageHash, error) {
+func (c *Catalog) store(
+	ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader,
+) (Manifest, throng.PackageHash, error) {
 	files, err := ReadUpload(upload)
 	if err != nil {
 		return Manifest{}, "", err
@@ -118,6 +129,9 @@ func (c *Catalog) store(ctx context.Context, id throng.PlaceID, upload io.Reader
 	if manifest.ID != id {
 		return Manifest{}, "", throng.AtField(throng.Invalid, ManifestFile, "id: is %q, and the upload is for %q", manifest.ID, id)
 	}
+	if err := c.mayShare(ctx, by, manifest.Game); err != nil {
+		return Manifest{}, "", fmt.Errorf("%s: game: %w", ManifestFile, err)
+	}
 	content, hash, err := Pack(files)
 	if err != nil {
 		return Manifest{}, "", err
@@ -128,48 +142,13 @@ func (c *Catalog) store(ctx context.Context, id throng.PlaceID, upload io.Reader
 	return manifest, hash, nil
 }
 
-// activate makes the release the place's next version, by one conditional
-// write. It says whether anything changed.
-func (c *Catalog) activate(ctx context.Context, by throng.Editor, next throng.Release) (throng.Release, bool, error) {
-	for range maxTries {
-		record, err := c.record(ctx, next.Place)
-		if err != nil {
-			return throng.Release{}, false, err
-		}
-		if record.Owners, err = publishers(record, by); err != nil {
-			return throng.Release{}, false, err
-		}
-		if live, ok := record.live(); ok && live.Package == next.Package {
-			return live, false, nil
-		}
-		if len(record.Releases) >= maxVersions {
-			return throng.Release{}, false, throng.Errorf(throng.Invalid, "the place has %d versions, which is the most that it can have", maxVersions)
-		}
-		next.Version = 1
-		if n := len(record.Releases); n > 0 {
-			next.Version = record.Releases[n-1].Version + 1
-		}
-		next.Published = c.cfg.Now().UnixMilli()
-		record.Releases = slices.Concat(record.Releases, []throng.Release{next})
-		record.Live = next.Version
-		err = c.cfg.Records.Swap(ctx, record)
-		if err == nil {
-			return next, true, nil
-		}
-		if throng.KindOf(err) != throng.Conflict {
-			return throng.Release{}, false, fmt.Errorf("make version %d live: %w", next.Version, err)
-		}
-		if ctx.Err() != nil {
-			return throng.Release{}, false, throng.Errorf(throng.Unavailable, "make version %d live: %w", next.Version, ctx.Err())
-		}
-	}
-	return throng.Release{}, false, throng.RetryLater(throng.Contention, time.Second, "others published %d versions meanwhile", maxTries)
-}
-
 // live is the release that new sessions run.
-func (r Record) live() (throng.Release, bool) {
+func (r *Record) live() (throng.Release, bool) { return r.release(r.Live) }
+
+// release finds a version.
+func (r *Record) release(v throng.Version) (throng.Release, bool) {
 	for _, release := range slices.Backward(r.Releases) {
-		if release.Version == r.Live {
+		if release.Version == v {
 			return release, true
 		}
 	}
@@ -189,6 +168,26 @@ func (c *Catalog) Release(ctx context.Context, id throng.PlaceID) (throng.Releas
 	return live, nil
 }
 
+// Lanes returns what new sessions of a place run. NotFound: no such place, or
+// nothing of it is live.
+func (c *Catalog) Lanes(ctx context.Context, id throng.PlaceID) (throng.Lanes, error) {
+	record, err := c.cfg.Records.Get(ctx, id)
+	if err != nil {
+		return throng.Lanes{}, fmt.Errorf("place %q: %w", clip(string(id)), err)
+	}
+	live, ok := record.live()
+	if !ok {
+		return throng.Lanes{}, throng.Errorf(throng.NotFound, "place %s has no live version", id)
+	}
+	lanes := throng.Lanes{Live: live}
+	if record.Canary.Percent > 0 {
+		if canary, ok := record.release(record.Canary.Version); ok {
+			lanes.Canary, lanes.Percent = canary, record.Canary.Percent
+		}
+	}
+	return lanes, nil
+}
+
 // Version returns one release of a place, live or not. NotFound: no such place,
 // or no such version of it.
 func (c *Catalog) Version(ctx context.Context, id throng.PlaceID, v throng.Version) (throng.Release, error) {
@@ -196,12 +195,11 @@ func (c *Catalog) Version(ctx context.Context, id throng.PlaceID, v throng.Versi
 	if err != nil {
 		return throng.Release{}, fmt.Errorf("place %q: %w", clip(string(id)), err)
 	}
-	for _, release := range slices.Backward(record.Releases) {
-		if release.Version == v {
-			return release, nil
-		}
+	release, ok := record.release(v)
+	if !ok {
+		return throng.Release{}, throng.Errorf(throng.NotFound, "place %s has no version %d", id, v)
 	}
-	return throng.Release{}, throng.Errorf(throng.NotFound, "place %s has no version %d", id, v)
+	return release, nil
 }
 
 // Releases lists what is live of all places, by ID, after the given one: up to

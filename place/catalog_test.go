@@ -81,7 +81,7 @@ func (s *stores) Swap(_ context.Context, r place.Record) error {
 		return throng.Errorf(throng.Conflict, "it moved on")
 	}
 	r.Revision++
-	r.Releases, r.Owners = slices.Clone(r.Releases), slices.Clone(r.Owners)
+	r.Releases, r.Owners, r.Before = slices.Clone(r.Releases), slices.Clone(r.Owners), slices.Clone(r.Before)
 	s.records[r.Place] = r
 	return nil
 }
@@ -139,11 +139,17 @@ func placeFiles(id, script string) map[string][]byte {
 
 func publish(t *testing.T, c *place.Catalog, files map[string][]byte) (throng.Release, error) {
 	t.Helper()
+	p, err := publishHow(t, c, files, throng.Publication{})
+	return p.Release, err
+}
+
+func publishHow(t *testing.T, c *place.Catalog, files map[string][]byte, how throng.Publication) (throng.Published, error) {
+	t.Helper()
 	var b bytes.Buffer
 	if err := place.WriteUpload(&b, files); err != nil {
 		t.Fatal(err)
 	}
-	return c.Publish(t.Context(), ada, "arena", &b)
+	return c.Publish(t.Context(), ada, "arena", &b, how)
 }
 
 // ada is a creator.
@@ -226,10 +232,10 @@ func TestPublishRefusesBeforeStoring(t *testing.T) {
 			t.Errorf("%s: got %v %v, want invalid %s", name, throng.KindOf(err), err, c2.want)
 		}
 	}
-	if _, err := c.Publish(t.Context(), ada, "../x", &bytes.Buffer{}); throng.KindOf(err) != throng.Invalid || err == nil {
+	if _, err := c.Publish(t.Context(), ada, "../x", &bytes.Buffer{}, throng.Publication{}); throng.KindOf(err) != throng.Invalid || err == nil {
 		t.Errorf("a bad place ID: got %v, want invalid", err)
 	}
-	if _, err := c.Publish(t.Context(), ada, "arena", &bytes.Buffer{}); throng.KindOf(err) != throng.Invalid || err == nil {
+	if _, err := c.Publish(t.Context(), ada, "arena", &bytes.Buffer{}, throng.Publication{}); throng.KindOf(err) != throng.Invalid || err == nil {
 		t.Errorf("an empty upload: got %v, want invalid", err)
 	}
 	if got, err := c.Release(t.Context(), "arena"); err != nil || !reflect.DeepEqual(got, first) {
@@ -321,7 +327,7 @@ func TestPublishWaitsItsTurn(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			_, err := c.Publish(t.Context(), ada, "arena", io.MultiReader(signal(began), never))
+			_, err := c.Publish(t.Context(), ada, "arena", io.MultiReader(signal(began), never), throng.Publication{})
 			if throng.KindOf(err) != throng.Invalid || err == nil {
 				t.Errorf("an upload that ends at once: got %v, want invalid", err)
 			}
@@ -329,7 +335,7 @@ func TestPublishWaitsItsTurn(t *testing.T) {
 		<-began
 	}
 	cancel()
-	_, err := c.Publish(ctx, ada, "arena", &bytes.Buffer{})
+	_, err := c.Publish(ctx, ada, "arena", &bytes.Buffer{}, throng.Publication{})
 	if throng.KindOf(err) != throng.Unavailable || !errors.Is(err, context.Canceled) {
 		t.Errorf("fifth upload: got %v, want unavailable once its caller left", err)
 	}
@@ -352,7 +358,7 @@ func TestReleases(t *testing.T) {
 		if err := place.WriteUpload(&b, placeFiles(id, "--")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Publish(t.Context(), ada, throng.PlaceID(id), &b); err != nil {
+		if _, err := c.Publish(t.Context(), ada, throng.PlaceID(id), &b, throng.Publication{}); err != nil {
 			t.Fatal(err)
 		}
 	}

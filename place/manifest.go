@@ -30,9 +30,16 @@ type Manifest struct {
 	Name     string // for people, 1 to 60 characters
 	Capacity int    // seats a session, 1 to 200
 	TickRate int    // Hz, 5 to 60, default 30
+	MaxSpeed int    // units a second that players move at most, 1 to 100000; 0: it is not said
 	Entry    string // the path of the script that runs first
-	Weights  throng.Weights
-	Signals  []throng.Signal // the place's own, by name
+	// Game is another place, whose profiles and ledger this one shares; empty: it
+	// has its own.
+	Game    throng.GameID
+	Weights throng.Weights
+	// MaxLatency is how far a region may be to compete with nearer ones, ms of round
+	// trip; 0: it is not said.
+	MaxLatency int
+	Signals    []throng.Signal // the place's own, by name
 }
 
 // ParseManifest reads place.yaml. Its error tells all faults at once, up to 20,
@@ -56,11 +63,16 @@ func ParseManifest(data []byte) (Manifest, error) {
 		{"name", true, func(key string, n *yaml.Node) { m.Name = r.name(key, n) }},
 		{"capacity", true, func(key string, n *yaml.Node) { m.Capacity = r.whole(key, n, [2]int{1, 200}) }},
 		{"tick_rate", false, func(key string, n *yaml.Node) { m.TickRate = r.whole(key, n, [2]int{5, 60}) }},
+		{"max_speed", false, func(key string, n *yaml.Node) { m.MaxSpeed = r.whole(key, n, [2]int{1, 100_000}) }},
 		{"entry", true, func(key string, n *yaml.Node) { m.Entry = r.entry(key, n) }},
+		{"game", false, func(key string, n *yaml.Node) { m.Game = throng.GameID(r.placeID(key, n)) }},
 		{"matchmaking", false, func(key string, n *yaml.Node) { r.matchmaking(key, n, &m) }},
 	})
 	if len(r.problems) > 0 {
 		return Manifest{}, errors.Join(r.problems...)
+	}
+	if m.Game == throng.GameID(m.ID) {
+		m.Game = ""
 	}
 	return m, nil
 }
@@ -174,6 +186,9 @@ func (r *manifestReader) matchmaking(key string, n *yaml.Node, m *Manifest) {
 				{"latency", false, func(key string, n *yaml.Node) { w.Latency = r.weight(key, n) }},
 				{"friends", false, func(key string, n *yaml.Node) { w.Friends = r.weight(key, n) }},
 			})
+		}},
+		{"max_latency", false, func(key string, n *yaml.Node) {
+			m.MaxLatency = r.whole(key, n, [2]int{throng.MinMaxLatency, throng.MaxMaxLatency})
 		}},
 		{"signals", false, func(key string, n *yaml.Node) { m.Signals = r.signals(key, n) }},
 	})

@@ -29,6 +29,10 @@ func TestParseManifest(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
+	want.MaxLatency = 150
+	if got, err := place.ParseManifest([]byte(goodManifest + "  max_latency: 150\n")); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
 	got, err = place.ParseManifest([]byte("id: a\nname: A\ncapacity: 1\nentry: main.lua\n"))
 	want = place.Manifest{
 		ID: "a", Name: "A", Capacity: 1, TickRate: 30, Entry: "main.lua", Weights: throng.Weights{Fill: 2, Latency: 3, Friends: 15},
@@ -54,8 +58,11 @@ func TestParseManifestRefuses(t *testing.T) {
 		"tab":             {line(2, "\tname: A"), "place.yaml:2: found a tab character that violates indentation"},
 		"not UTF-8":       {line(2, "name: \xff"), "place.yaml: is not UTF-8 text"},
 		"control":         {line(2, "name: \x01"), "place.yaml: control characters are not allowed"},
-		"unknown key":     {line(4, "tickrate: 30"), "place.yaml:4: tickrate: is not known here; known are id, name, capacity, tick_rate, entry, matchmaking"},
+		"unknown key":     {line(4, "tickrate: 30"), "place.yaml:4: tickrate: is not known here; known are id, name, capacity, tick_rate, max_speed, entry, game, matchmaking"},
 		"unknown inside":  {line(7, "  weights: {fil: 1}"), "place.yaml:7: matchmaking.weights.fil: is not known here; known are fill, latency"},
+		"max_latency 19":  {line(8, "  max_latency: 19\n"), "place.yaml:8: matchmaking.max_latency: must be 20 to 1000, is 19"},
+		"max_latency far": {line(8, "  max_latency: 1001\n"), "place.yaml:8: matchmaking.max_latency: must be 20 to 1000, is 1001"},
+		"max_latency ms":  {line(8, "  max_latency: 90ms\n"), `place.yaml:8: matchmaking.max_latency: must be a whole number from 20 to 1000, is "90ms"`},
 		"twice":           {line(4, "capacity: 40"), "place.yaml:4: capacity: is there twice, first on line 3"},
 		"missing":         {line(3, ""), "place.yaml:1: capacity: is missing"},
 		"id":              {line(1, "id: Arena"), `place.yaml:1: id: "Arena" must start with a lower-case letter`},
@@ -138,7 +145,7 @@ func TestParseManifestTellsAllProblems(t *testing.T) {
 	_, err := place.ParseManifest([]byte("name: 5\ncapacity: 0\nentry: main.lua\ncolour: red\n"))
 	want := `place.yaml:1: name: must be text, is "5"
 place.yaml:2: capacity: must be 1 to 200, is 0
-place.yaml:4: colour: is not known here; known are id, name, capacity, tick_rate, entry, matchmaking
+place.yaml:4: colour: is not known here; known are id, name, capacity, tick_rate, max_speed, entry, game, matchmaking
 place.yaml:1: id: is missing`
 	if err == nil || err.Error() != want {
 		t.Fatalf("got %v\nwant %v", err, want)

@@ -24,6 +24,9 @@ type Record struct {
 	Place    throng.PlaceID
 	Revision uint64           // compare-and-swap number, from 1; 0: not stored yet
 	Live     throng.Version   // what new sessions run
+	Canary   throng.Canary    // what some of them run instead; zero: none
+	Pinned   bool             // publishing makes nothing live
+	Before   []throng.Version // what was live before, the latest one last; not to be changed by readers
 	Releases []throng.Release // all versions, the first one first; not to be changed by readers
 	// Owners may publish it and read its log, up to throng.MaxOwners, in the order
 	// in which they came; not to be changed by readers. Empty: nobody owns it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/throng-gg/throng"
 )
@@ -46,6 +45,26 @@ func (c *Catalog) mayPublish(ctx context.Context, by throng.Editor, id throng.Pl
 	}
 	_, err = publishers(record, by)
 	return err
+}
+
+// mayShare says whether an editor may let a place share a game, which is another
+// place of his. Empty: the place has its own. Denied: it is no place of his, or
+// one that shares another's game itself.
+func (c *Catalog) mayShare(ctx context.Context, by throng.Editor, game throng.GameID) error {
+	if game == "" {
+		return nil
+	}
+	record, err := c.cfg.Records.Get(ctx, throng.PlaceID(game))
+	if err != nil && throng.KindOf(err) != throng.NotFound {
+		return fmt.Errorf("read record of %s: %w", game, err)
+	}
+	if err != nil || !owns(record, by) {
+		return throng.AtField(throng.Denied, ManifestFile, "%s is no place of yours: only its owners share its game", game)
+	}
+	if live, ok := record.live(); ok && live.Game != "" {
+		return throng.AtField(throng.Denied, ManifestFile, "%s shares the game of %s itself: name that one", game, live.Game)
+	}
+	return nil
 }
 
 // Owners returns who owns a place, in the order in which they came. NotFound:
@@ -99,26 +118,19 @@ func (c *Catalog) RemoveOwner(
 func (c *Catalog) setOwners(
 	ctx context.Context, by throng.Editor, id throng.PlaceID, change func([]throng.PlayerID) ([]throng.PlayerID, error),
 ) ([]throng.PlayerID, error) {
-	for range maxTries {
-		record, err := c.owned(ctx, by, id)
-		if err != nil {
-			return nil, err
+	record, changed, err := c.edit(ctx, func() (Record, error) { return c.owned(ctx, by, id) }, func(r *Record) (bool, error) {
+		next, err := change(r.Owners)
+		if err != nil || slices.Equal(next, r.Owners) {
+			return false, err
 		}
-		next, err := change(record.Owners)
-		if err != nil || slices.Equal(next, record.Owners) {
-			return next, err
-		}
-		record.Owners = next
-		err = c.cfg.Records.Swap(ctx, record)
-		switch {
-		case err == nil:
-			c.cfg.Logger.InfoContext(ctx, "place's owners changed", "place", id, "player", by.Player)
-			return next, nil
-		case throng.KindOf(err) != throng.Conflict:
-			return nil, fmt.Errorf("change the owners of %s: %w", id, err)
-		case ctx.Err() != nil:
-			return nil, throng.Errorf(throng.Unavailable, "change the owners of %s: %w", id, ctx.Err())
-		}
+		r.Owners = next
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, throng.RetryLater(throng.Contention, time.Second, "others changed the place %d times meanwhile", maxTries)
+	if changed {
+		c.cfg.Logger.InfoContext(ctx, "place's owners changed", "place", id, "player", by.Player)
+	}
+	return record.Owners, nil
 }

@@ -22,7 +22,7 @@ func owners(t *testing.T, c *place.Catalog, by throng.Editor) string {
 
 func publishAs(t *testing.T, c *place.Catalog, by throng.Editor, script string) error {
 	t.Helper()
-	_, err := c.Publish(t.Context(), by, "arena", arenaUpload(t, script))
+	_, err := c.Publish(t.Context(), by, "arena", arenaUpload(t, script), throng.Publication{})
 	return err
 }
 
@@ -112,7 +112,7 @@ func TestOneFirstPublisher(t *testing.T) {
 	for i := range many {
 		upload := arenaUpload(t, fmt.Sprint("-- ", i))
 		group.Go(func() {
-			_, results[i] = c.Publish(t.Context(), throng.Editor{Player: throng.PlayerID(fmt.Sprint("p", i))}, "arena", upload)
+			_, results[i] = c.Publish(t.Context(), throng.Editor{Player: throng.PlayerID(fmt.Sprint("p", i))}, "arena", upload, throng.Publication{})
 		})
 	}
 	group.Wait()

@@ -2,6 +2,7 @@ package place
 
 import (
 	"archive/tar"
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -66,10 +67,20 @@ func ParseHash(field, s string) (throng.PackageHash, error) {
 // Unpack reads a package and returns its files by path. Unless the bytes have
 // the hash that is wanted, it returns none of them, and an Internal error.
 func Unpack(r io.Reader, want throng.PackageHash) (map[string][]byte, error) {
+	return unpack(r, want, func(string) bool { return true })
+}
+
+// UnpackCode is Unpack for who runs a place: it reads and verifies the whole, and
+// returns the manifest and the scripts alone.
+func UnpackCode(r io.Reader, want throng.PackageHash) (map[string][]byte, error) {
+	return unpack(r, want, func(path string) bool { return path == ManifestFile || strings.HasSuffix(path, ".lua") })
+}
+
+func unpack(r io.Reader, want throng.PackageHash, keep func(path string) bool) (map[string][]byte, error) {
 	sum := sha256.New()
-	bounded := &io.LimitedReader{R: r, N: MaxPackage + 1}
+	bounded := &io.LimitedReader{R: bufio.NewReaderSize(r, readAhead), N: MaxPackage + 1}
 	content := io.TeeReader(bounded, sum)
-	files, bad := readTar(content)
+	files, bad := readTar(content, keep)
 	if _, err := io.Copy(io.Discard, content); err != nil {
 		return nil, fmt.Errorf("read package %s: %w", want, err)
 	}
@@ -85,12 +96,16 @@ func Unpack(r io.Reader, want throng.PackageHash) (map[string][]byte, error) {
 	return files, nil
 }
 
+// readAhead is how much of a package is read at once.
+const readAhead = 128 << 10
+
 // maxEntries bounds a tar's folders and comments together with its files.
 const maxEntries = 2*MaxFiles + 1000
 
 // readTar reads the regular files of a tar, skips folders and the comment that
-// git writes, and refuses the rest. The whole is bounded by the Max constants.
-func readTar(r io.Reader) (map[string][]byte, error) {
+// git writes, and refuses the rest. The whole is bounded by the Max constants, with
+// the files that are not kept.
+func readTar(r io.Reader, keep func(path string) bool) (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	total, last := 0, "the first file"
 	tr := tar.NewReader(r)
@@ -100,6 +115,7 @@ func readTar(r io.Reader) (map[string][]byte, error) {
 			if p, bad := clash(files); bad {
 				return nil, throng.AtField(throng.Invalid, p, "is a file and the folder of another file")
 			}
+			maps.DeleteFunc(files, func(_ string, content []byte) bool { return content == nil })
 			return files, nil
 		}
 		if err != nil {
@@ -107,11 +123,9 @@ func readTar(r io.Reader) (map[string][]byte, error) {
 		}
 		name := entryName(h)
 		last = name
-		content, err := readEntry(tr, h, total)
-		if err != nil {
+		if file, err := checkEntry(h, total); err != nil {
 			return nil, err
-		}
-		if content == nil {
+		} else if !file {
 			continue
 		}
 		if _, twice := files[name]; twice {
@@ -120,8 +134,14 @@ func readTar(r io.Reader) (map[string][]byte, error) {
 		if len(files) == MaxFiles {
 			return nil, throng.AtField(throng.Invalid, name, "is one file too many, at most %d are allowed", MaxFiles)
 		}
-		files[name] = content
-		total += len(content)
+		files[name] = nil
+		if keep(name) {
+			files[name] = make([]byte, h.Size)
+			if _, err := io.ReadFull(tr, files[name]); err != nil {
+				return nil, asInvalid(err, name)
+			}
+		}
+		total += int(h.Size)
 	}
 	return nil, throng.AtField(throng.Invalid, last, "is one of more than %d entries", maxEntries)
 }
@@ -132,33 +152,24 @@ func entryName(h *tar.Header) string {
 	return strings.TrimSuffix(strings.TrimPrefix(h.Name, "./"), "/")
 }
 
-// readEntry returns a regular file's content, never nil, or nil for an entry
-// that is skipped.
-func readEntry(tr *tar.Reader, h *tar.Header, total int) ([]byte, error) {
+// checkEntry says whether an entry is a file, and not one that is skipped.
+func checkEntry(h *tar.Header, total int) (file bool, err error) {
 	name := entryName(h)
 	if h.Typeflag == tar.TypeXGlobalHeader || h.Typeflag == tar.TypeDir && (name == "" || name == ".") {
-		return nil, nil
+		return false, nil
 	}
 	if err := checkPath(name); err != nil {
-		return nil, throng.AtField(throng.Invalid, clip(name), "%w", err)
+		return false, throng.AtField(throng.Invalid, clip(name), "%w", err)
 	}
 	switch h.Typeflag {
 	case tar.TypeDir:
-		return nil, nil
+		return false, nil
 	case tar.TypeReg, tar.TypeGNUSparse:
+		return true, checkSize(name, h.Size, total)
 	case tar.TypeSymlink, tar.TypeLink:
-		return nil, throng.AtField(throng.Invalid, name, "is a link to %q; only files are allowed", clip(h.Linkname))
-	default:
-		return nil, throng.AtField(throng.Invalid, name, "is neither a file nor a folder (tar type %q)", h.Typeflag)
+		return false, throng.AtField(throng.Invalid, name, "is a link to %q; only files are allowed", clip(h.Linkname))
 	}
-	if err := checkSize(name, h.Size, total); err != nil {
-		return nil, err
-	}
-	content := make([]byte, h.Size)
-	if _, err := io.ReadFull(tr, content); err != nil {
-		return nil, asInvalid(err, name)
-	}
-	return content, nil
+	return false, throng.AtField(throng.Invalid, name, "is neither a file nor a folder (tar type %q)", h.Typeflag)
 }
 
 func checkSize(name string, size int64, total int) error {

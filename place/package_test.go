@@ -4,8 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +109,67 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// Who runs a place gets its code alone, of a package that is checked as a whole.
+func TestUnpackCode(t *testing.T) {
+	files := map[string][]byte{place.ManifestFile: []byte("id: a"), "main.lua": []byte("-- a"), "lib/b.lua": {}, "c.bin": make([]byte, 5000), "d.lua.txt": []byte("d")}
+	content, hash, err := place.Pack(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := map[string][]byte{place.ManifestFile: files[place.ManifestFile], "main.lua": files["main.lua"], "lib/b.lua": {}}
+	if got, err := place.UnpackCode(bytes.NewReader(content), hash); err != nil || !sameFiles(got, code) {
+		t.Errorf("got files %q and %v, want %q", slices.Sorted(maps.Keys(got)), err, slices.Sorted(maps.Keys(code)))
+	}
+	asset := bytes.Index(content, []byte("c.bin"))
+	for name, bad := range map[string][]byte{
+		"an asset's byte": flip(content, asset+600), "an asset's name": flip(content, asset), "cut in the asset": content[:asset+1000],
+	} {
+		if got, err := place.UnpackCode(bytes.NewReader(bad), hash); err == nil || got != nil || throng.KindOf(err) != throng.Internal {
+			t.Errorf("%s: got %d files and %v, want none and a damaged package", name, len(got), err)
+		}
+	}
+	link := tarball(t, entry{tar.Header{Name: "c.bin", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""})
+	if _, err := place.UnpackCode(bytes.NewReader(link), place.Hash(link)); err == nil || !strings.Contains(err.Error(), "is a link") {
+		t.Errorf("a link among the assets: got %v", err)
+	}
+}
+
+func BenchmarkUnpack30MiB(b *testing.B) {
+	files := map[string][]byte{place.ManifestFile: []byte("id: a"), "main.lua": []byte("-- a")}
+	for n := range 4 {
+		files[fmt.Sprintf("asset-%d.bin", n)] = make([]byte, min(place.MaxFile, 30<<18))
+	}
+	content, hash, err := place.Pack(files)
+	if err != nil {
+		b.Fatal(err)
+	}
+	file := filepath.Join(b.TempDir(), "package.tar")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for name, unpack := range map[string]func(io.Reader, throng.PackageHash) (map[string][]byte, error){"all": place.Unpack, "code": place.UnpackCode} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(content)))
+			for b.Loop() {
+				f, err := os.Open(file)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := unpack(f, hash); err != nil {
+					b.Fatal(err)
+				}
+				_ = f.Close() // it was only read
+			}
+		})
+	}
+	b.Run("hash", func(b *testing.B) {
+		b.SetBytes(int64(len(content)))
+		for b.Loop() {
+			place.Hash(content)
+		}
+	})
+}
+
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
@@ -173,4 +237,41 @@ func TestParseHash(t *testing.T) {
 			t.Errorf("%q: got %v, want invalid", s, err)
 		}
 	}
+}
+
+// A damaged package is never half read, and a good one is what it was packed from.
+func FuzzUnpack(f *testing.F) {
+	content, _, err := place.Pack(someFiles)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(content, 0)
+	f.Add(content[:len(content)-512], 700)
+	f.Add([]byte("not a tar"), 3)
+	f.Fuzz(func(t *testing.T, data []byte, at int) {
+		// Under its own name: any bytes that a store may hold.
+		files, err := place.Unpack(bytes.NewReader(data), place.Hash(data))
+		if err != nil && files != nil {
+			t.Errorf("got %d files and %v", len(files), err)
+		}
+		if err == nil {
+			if again, _, err := place.Pack(files); err != nil {
+				t.Errorf("what was unpacked can't be packed: %v", err)
+			} else if _, err := place.Unpack(bytes.NewReader(again), place.Hash(again)); err != nil {
+				t.Errorf("packed again: %v", err)
+			}
+		}
+		if len(data) == 0 {
+			return
+		}
+		// Under another one.
+		bad := flip(data, int(uint(at)%uint(len(data))))
+		if files, err := place.Unpack(bytes.NewReader(bad), place.Hash(data)); err == nil || files != nil {
+			t.Errorf("one bit is wrong: got %d files and %v, want an error", len(files), err)
+		}
+		r := place.Verified(io.NopCloser(bytes.NewReader(bad)), int64(len(bad)), place.Hash(data))
+		if got, err := io.ReadAll(r); err == nil || len(got) >= len(bad) {
+			t.Errorf("one bit is wrong: read %d of %d bytes and %v, want fewer and an error", len(got), len(bad), err)
+		}
+	})
 }

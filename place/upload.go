@@ -29,7 +29,7 @@ func ReadUpload(r io.Reader) (map[string][]byte, error) {
 		return nil, asInvalid(fmt.Errorf("is not a gzipped tar: %w", whole(err)), "upload")
 	}
 	plain := &unpacked{packed: packed, r: unzip}
-	files, err := readTar(plain)
+	files, err := readTar(plain, func(string) bool { return true })
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -55,6 +56,11 @@ func file(name, content string) entry {
 
 func upload(tb testing.TB, entries ...entry) []byte {
 	tb.Helper()
+	return zip(tarball(tb, entries...))
+}
+
+func tarball(tb testing.TB, entries ...entry) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
@@ -68,7 +74,7 @@ func upload(tb testing.TB, entries ...entry) []byte {
 	if err := w.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	return zip(b.Bytes())
+	return b.Bytes()
 }
 
 func TestWriteUploadReadUpload(t *testing.T) {
@@ -150,6 +156,35 @@ func TestReadUploadRefuses(t *testing.T) {
 		if err == nil || files != nil || !strings.HasPrefix(err.Error(), c.want) || throng.KindOf(err) != throng.Invalid {
 			t.Errorf("%s: got %d files, %v %v, want invalid %q", name, len(files), throng.KindOf(err), err, c.want)
 		}
+	}
+}
+
+// A million files cost what the first 2,000 cost: the rest is never read.
+func TestReadUploadOfAMillionFiles(t *testing.T) {
+	from, to := io.Pipe()
+	wrote := make(chan int)
+	go func() {
+		zip, err := gzip.NewWriterLevel(to, gzip.HuffmanOnly)
+		if err != nil {
+			panic(err)
+		}
+		w, n := tar.NewWriter(zip), 0
+		for ; n < 1_000_000; n++ {
+			if err := w.WriteHeader(&tar.Header{Name: fmt.Sprintf("f%d", n), Typeflag: tar.TypeReg}); err != nil {
+				break
+			}
+		}
+		_ = to.CloseWithError(errors.Join(w.Close(), zip.Close())) // the reader may be gone
+		wrote <- n
+	}()
+	files, err := place.ReadUpload(from)
+	_ = from.Close()
+	n := <-wrote
+	if err == nil || files != nil || !strings.HasPrefix(err.Error(), "f2000: is one file too many, at most 2000") {
+		t.Errorf("got %d files and %v, want one file too many", len(files), err)
+	}
+	if n > 20_000 {
+		t.Errorf("%d files were taken off the wire, want little more than %d", n, place.MaxFiles)
 	}
 }
 

@@ -286,6 +286,7 @@ func (n *Nodes) answered(node throng.NodeID, c *call, err error) {
 
 // Allocate starts a game server on a node with room. Repeated for the same ID it
 // asks the same node. NoCapacity: no node is connected, or none has room.
+// Unavailable: so it is, and nodes had no time yet to connect.
 // Conflict: the ID's server is over or released. Unavailable: the node did not
 // answer; it is not known whether the server runs, repeating finds out.
 func (n *Nodes) Allocate(ctx context.Context, id throng.ServerID) error {
@@ -335,6 +336,9 @@ func (n *Nodes) claim(id throng.ServerID, full map[*machine]bool) (*machine, *li
 		return p.on, p.on.link, nil
 	}
 	m := n.roster.pick(full)
+	if left := n.settling(); m == nil && left > 0 {
+		return nil, nil, throng.RetryLater(throng.Unavailable, left, "nodes are still connecting")
+	}
 	if m == nil {
 		return nil, nil, throng.Errorf(throng.NoCapacity, "none of %d nodes is connected and has room", len(n.roster.nodes))
 	}
@@ -374,10 +378,20 @@ func (n *Nodes) Release(ctx context.Context, id throng.ServerID) error {
 func (n *Nodes) List(context.Context) ([]throng.ServerID, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if left := n.cfg.Settle - time.Since(n.begun); n.begun.IsZero() || left > 0 {
-		return nil, throng.RetryLater(throng.Unavailable, max(left, time.Second), "nodes are still connecting")
+	if left := n.settling(); left > 0 {
+		return nil, throng.RetryLater(throng.Unavailable, left, "nodes are still connecting")
 	}
 	return n.roster.list(), nil
+}
+
+// settling is how much longer nodes may take to connect, zero: they had their
+// time. mu is held.
+func (n *Nodes) settling() time.Duration {
+	left := n.cfg.Settle - time.Since(n.begun)
+	if !n.begun.IsZero() && left <= 0 {
+		return 0
+	}
+	return max(left, time.Second)
 }
 
 // Watch calls gone for each server whose process is over, and for those that

@@ -234,7 +234,15 @@ func TestNodesContract(t *testing.T) {
 }
 
 func TestNodesWithoutNodes(t *testing.T) {
+	young := runNodes(t, func(cfg *process.NodesConfig) { cfg.Settle = time.Hour })
+	if err := young.Allocate(t.Context(), serverID(1)); throng.KindOf(err) != throng.Unavailable || throng.RetryAfterOf(err) == 0 {
+		t.Errorf("Allocate while nodes may connect: got %v, want unavailable and when to come again", err)
+	}
 	c := runNodes(t, func(*process.NodesConfig) {})
+	until(t, "nodes had their time", func() bool {
+		_, err := c.List(t.Context())
+		return err == nil
+	})
 	if err := c.Allocate(t.Context(), serverID(1)); throng.KindOf(err) != throng.NoCapacity {
 		t.Errorf("Allocate: got %v, want no capacity", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/consumer/analytics"
 	"github.com/throng-gg/throng/contract"
 	"github.com/throng-gg/throng/friend"
 	"github.com/throng-gg/throng/party"
@@ -50,6 +51,12 @@ func testCommon(t *testing.T, g *ground) {
 	})
 	t.Run("friends", func(t *testing.T) {
 		contract.FriendStore(t, func(t *testing.T) friend.Store { return g.store(t, prefix()).Friends(10, 2000) })
+	})
+	t.Run("bans", func(t *testing.T) {
+		contract.Bans(t, func(t *testing.T) contract.BanStore { return g.store(t, prefix()).Bans(5) })
+	})
+	t.Run("board", func(t *testing.T) {
+		contract.Boards(t, func(t *testing.T) analytics.Board { return g.store(t, prefix()).Board() })
 	})
 	t.Run("another process hears of a change at once", func(t *testing.T) { testHeard(t, g, prefix()) })
 }

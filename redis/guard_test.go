@@ -170,6 +170,9 @@ func guards() []guard {
 // TestGuards takes each guard out in turn: then some history breaks a promise, and
 // the same one with the guard does not.
 func TestGuards(t *testing.T) {
+	if raceDetector {
+		t.Skip("SKIPPED under the race detector, with which it takes ten minutes; make test has a run without it")
+	}
 	shared := alone(t)
 	for _, g := range guards() {
 		t.Run(g.name, func(t *testing.T) {

@@ -31,6 +31,16 @@ type Config struct {
 	// Handoff begins to move players elsewhere; VM.Handed is told what came of it,
 	// with the same call, after this has returned. Nil: scripts cannot.
 	Handoff func(call uint64, h Handoff)
+	// Store keeps what players own; nil: nobody does, and players' data is
+	// unavailable.
+	Store Store
+	// Send tells a player's client something, in order, once. False: he cannot be
+	// told now, or was told too much. Nil: nobody can.
+	Send func(p throng.PlayerID, m throng.Message) bool
+	// Publish tells those outside of the session that something happened, named
+	// throng.EventPlace and the message's name. False: nobody listens, or it is too
+	// much. Nil: nobody does.
+	Publish func(m throng.Message) bool
 	// Ready hears that the moment is good to move the players of a draining
 	// session; nil: nobody does.
 	Ready func()
@@ -53,6 +63,12 @@ func (c Config) withDefaults() Config {
 	}
 	if out.MemoryBytes <= 0 {
 		out.MemoryBytes = 64 << 20
+	}
+	if out.Send == nil {
+		out.Send = func(throng.PlayerID, throng.Message) bool { return false }
+	}
+	if out.Publish == nil {
+		out.Publish = func(throng.Message) bool { return false }
 	}
 	if out.SetAttribute == nil {
 		out.SetAttribute = func(string, *throng.Attribute) {}

@@ -23,6 +23,7 @@
 //	                                                      who was handed off {session, place, data}
 //	                           "leave" fn(player)         a player left; he is out of players.all()
 //	                           "input" fn(player, input)  a player's newest input came in
+//	                           "data"  fn(player)         his data was loaded, or could not be
 //	                           "tick"  fn(dt)             a simulation step of dt seconds
 //	                           "drain" fn(seconds)        the players are to move elsewhere; handoff.ready()
 //	                                                      says when. seconds to the end, or nil
@@ -33,16 +34,24 @@
 //	                         says what the session is by one of place.yaml's signals: a number or
 //	                         a category; nil leaves it to the players in it again
 //
-//	world.kind(name, fields) defines a kind of entities, before the first join.
+//	world.kind(name, fields, rules)
+//	                         defines a kind of entities, before the first join.
 //	                         fields: {x = {type = "number", min = 0, max = 64, precision = 1/64},
 //	                         score = {type = "integer", min = 0, max = 1000}, it = {type = "bool"},
 //	                         name = {type = "string", max = 24}}. Up to 32 fields of
-//	                         [a-z][a-z0-9_]*, sorted by name.
+//	                         [a-z][a-z0-9_]*, sorted by name. owner = true: only the owner
+//	                         sees it; within = 20: only who is that near. rules may be left
+//	                         out: {seen = 30, weight = 2}, how far entities are seen, and how
+//	                         much they matter when there is not room for all. And how they move:
+//	                         {speed = 6, radius = 0.5, turns = true} and {solid = true}
 //	world.spawn(kind, values, player)
 //	                         makes an entity, with fields set from the table values, owned by
 //	                         player; both may be left out
 //	world.get(id)            the entity with an ID, or nil
 //	world.count()            how many entities there are
+//	world.rewind(player, fn) calls fn while numbers and bools of entities read as the player saw
+//	                         them when he made his input; returns what fn does. A number: so
+//	                         many ticks ago. At most 31 ticks
 //
 //	entity.x                 a field: what was last set, clamped to its range and cut to its
 //	                         length, integers rounded; not rounded to the precision with which
@@ -62,6 +71,9 @@
 //	player.state             a table of the script's own, for as long as the player is in
 //	player.input             his newest input
 //	player.attributes        what he brought to place.yaml's signals, by name; read-only
+//	player.data              a table that he finds again in his next session; nil while it is not there
+//	player.data_state        "loading", "ready", "unavailable" or "lost" (a newer session has it)
+//	player:save(fn)          saves it now; fn(ok, words, code) in a later step. It is saved when he leaves
 //	player.left              true once he left
 //
 //	input.move_x, input.move_y  what he wants, each -1 to 1, at most 1 long together
@@ -71,6 +83,20 @@
 //	                         moves a player, or all of a list or none, to another session; fn(ok,
 //	                         words, code) in a later step. All but players may be left out
 //	handoff.ready()          the moment is good: see "drain"
+//
+//	ledger.reward(player, {id=, gives={gold = 50}}, fn)
+//	ledger.purchase(player, {id=, offer=, count=}, fn)
+//	ledger.trade(first, second, {id=, gives=, takes=}, fn)
+//	ledger.balance(player, fn)
+//	                         what players own for good; fn(true, receipt or items) or fn(false, words, code)
+//	                         in a later step
+//
+//	timer.after(seconds, fn), timer.every(seconds, fn), timer.cancel(number)
+//	                         call fn in a later step, once or again and again
+//	events.on(name, fn), events.off(name, fn), events.emit(name, ...)
+//	                         between parts of a script: emit calls all who listen, and returns how many
+//	physics.space(cell)      circles and boxes: space:circle, :box, :grid, :overlap_circle,
+//	                         :overlap_box, :raycast, :move, :count; see docs/places.md
 //
 //	require("scripts/other") runs another file of the package once; returns what it returned
 //	print(...)               writes to the session's log: 200 lines a second, 1,000 bytes a line;

@@ -62,7 +62,7 @@ func signals(t *testing.T) []throng.Signal {
 // it must do so without an error.
 func TestDocumentedExamples(t *testing.T) {
 	list, files := snippets(t)
-	if len(list) < 12 || len(files) != 1 {
+	if len(list) < 12 || len(files) != 2 {
 		t.Fatalf("got %d examples and %d files, want more: is the page read?", len(list), len(files))
 	}
 	for _, s := range list {
@@ -71,9 +71,13 @@ func TestDocumentedExamples(t *testing.T) {
 			var calls []uint64
 			all := map[string][]byte{"scripts/main.lua": []byte(s.source)}
 			maps.Copy(all, files)
+			shop := &fakeStore{}
 			vm, err := New(Config{
+				Store: shop,
 				Files: all, Entry: "scripts/main.lua", World: newFakeWorld(), Capacity: 20, Seed: 1, Signals: signals(t),
 				Handoff: func(call uint64, _ Handoff) { calls = append(calls, call) },
+				Send:    func(throng.PlayerID, throng.Message) bool { return true },
+				Publish: func(throng.Message) bool { return true },
 				Log: func(level throng.LogLevel, line string) {
 					if level != throng.LogPrint {
 						failed = append(failed, line)
@@ -89,6 +93,13 @@ func TestDocumentedExamples(t *testing.T) {
 					must(t, vm.Handed(call, []error{nil, throng.Errorf(throng.Full, "no room")}[i%2]))
 				}
 				calls = nil
+				if tick == 5 {
+					must(t, vm.Loaded("ada", throng.Profile{}, nil), vm.Loaded("bo", throng.Profile{}, throng.Errorf(throng.Unavailable, "away")))
+				}
+				must(t, shop.answer(vm))
+				if tick == 9 {
+					must(t, vm.Message("ada", textMessage("chat", "text", "hello")), vm.Message("bo", textMessage("team", "team", "red")))
+				}
 			}
 			if _, err := vm.Drain(time.Minute / 2); err != nil {
 				t.Error(err)
@@ -123,7 +134,10 @@ end`)
 	}
 	for _, name := range []string{
 		"entity.id", "entity.kind", "entity.owner", "entity.removed", "entity:remove()",
+		"player.data", "player.data_state", "player:save(",
 		"player.id", "player.name", "player.state", "player.input", "player.attributes", "player.left",
+		"space:circle(", "space:box(", "space:grid(", "space:overlap_circle(", "space:overlap_box(", "space:raycast(", "space:move(", "space:count(",
+		"body.x", "body.y", "body.radius", "body.width", "body.height", "body.group", "body.solid", "body.data", "body.removed", "body:remove()",
 		"input.move_x", "input.move_y", "input.pressed(",
 	} {
 		if !strings.Contains(text, "`"+name) {

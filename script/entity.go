@@ -9,6 +9,10 @@ import (
 	"github.com/throng-gg/throng/script/lua"
 )
 
+// entityBytes is what an entity holds in Go, here and in the World, without its
+// fields.
+const entityBytes = 300
+
 // entity is an entity as scripts see it. It has the script's own values, and
 // the World what players see of them.
 type entity struct {
@@ -53,7 +57,7 @@ func (e *entity) fill(t *lua.Thread, values *lua.Table) {
 func (e *entity) Get(t *lua.Thread, key lua.Value) lua.Value {
 	name, _ := key.Text()
 	if i, ok := e.kind.index[name]; ok {
-		return e.values[i]
+		return e.value(i)
 	}
 	switch name {
 	case "id":
@@ -74,6 +78,21 @@ func (e *entity) Get(t *lua.Thread, key lua.Value) lua.Value {
 	return lua.Value{}
 }
 
+// value is a field now, or within world.rewind as it was then.
+func (e *entity) value(i int) lua.Value {
+	if e.vm.rewound == 0 {
+		return e.values[i]
+	}
+	v, ok := e.vm.cfg.World.Past(e.id, i, e.vm.rewound)
+	switch {
+	case !ok || e.kind.fields[i].Kind == FieldString:
+		return e.values[i]
+	case e.kind.fields[i].Kind == FieldBool:
+		return lua.Bool(v != 0)
+	}
+	return lua.Number(v)
+}
+
 // Set assigns a field and tells the World.
 func (e *entity) Set(t *lua.Thread, key, v lua.Value) {
 	name, _ := key.Text()
@@ -83,6 +102,9 @@ func (e *entity) Set(t *lua.Thread, key, v lua.Value) {
 	}
 	if e.removed {
 		t.Throw("%s was removed", e)
+	}
+	if e.vm.rewound > 0 {
+		t.Throw("%s: what was cannot be changed in world.rewind", e)
 	}
 	t.Charge(2)
 	f := &e.kind.fields[i]

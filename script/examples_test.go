@@ -198,6 +198,67 @@ func TestArenaTag(t *testing.T) {
 	}
 }
 
+// TestRush: nobody gets into a wall, coins are collected and dropped but not
+// made out of nothing, and a round ends.
+func TestRush(t *testing.T) {
+	p := example(t, "rush")
+	rng := rand.New(rand.NewPCG(3, 4))
+	name := func(i int) throng.PlayerID { return throng.PlayerID(fmt.Sprintf("p%d", i)) }
+	for i := range 20 {
+		must(t, p.Join(name(i)))
+	}
+	most, topScore, touched := 0, 0.0, 0.0
+	for tick := range 30 * 119 {
+		for i := range 20 {
+			if rng.IntN(15) == 0 || tick == 0 {
+				a := rng.Float64() * 2 * math.Pi
+				must(t, p.Input(name(i), Input{MoveX: math.Cos(a), MoveY: math.Sin(a), Buttons: uint32(rng.IntN(2))}))
+			}
+		}
+		must(t, p.Tick(1.0/30))
+		most = max(most, p.Usage().Steps)
+		if tick%10 > 0 {
+			continue
+		}
+		var walls [][4]float64
+		for id, e := range p.world.entities {
+			if p.world.kinds[e.kind] == "wall" {
+				walls = append(walls, [4]float64{p.world.number(id, "x"), p.world.number(id, "y"), p.world.number(id, "width") / 2, p.world.number(id, "height") / 2})
+			}
+		}
+		for id, e := range p.world.entities {
+			if e.owner == "" {
+				continue
+			}
+			x, y := p.world.number(id, "x"), p.world.number(id, "y")
+			for _, w := range walls {
+				dx, dy := max(math.Abs(x-w[0])-w[2], 0), max(math.Abs(y-w[1])-w[3], 0)
+				if math.Hypot(dx, dy) < 0.499 {
+					t.Fatalf("tick %d: %s is in a wall, at %v, %v", tick, e.owner, x, y)
+				}
+			}
+			topScore, touched = max(topScore, p.world.number(id, "score")), touched+p.world.number(id, "it")
+		}
+	}
+	if topScore < 5 || touched == 0 {
+		t.Errorf("the best has %v coins and %v ticks of having been hit were seen, want a game", topScore, touched)
+	}
+	for range 30 * 10 {
+		must(t, p.Tick(1.0/30))
+	}
+	if !strings.Contains(p.log(), "wins with") || !strings.Contains(p.log(), "ran into") {
+		t.Errorf("the log says nothing of a winner or of hits: %.300s", p.log())
+	}
+	t.Logf("at most %d steps a tick, %d KiB, best %v", most, p.Usage().Memory>>10, topScore)
+	if most > 100_000 {
+		t.Errorf("got %d steps a tick with 20 players, want at most 100,000", most)
+	}
+	for i := range 20 {
+		must(t, p.Leave(name(i)))
+	}
+	must(t, p.Tick(1.0/30))
+}
+
 func BenchmarkArena50(b *testing.B) {
 	p := example(b, "arena")
 	for i := range 50 {

@@ -1,15 +1,11 @@
 package script
 
 import (
-	"strings"
 	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/script/lua"
 )
-
-// maxHandoffs bounds the handoffs of a script that are under way.
-const maxHandoffs = 32
 
 // Handoff is players who are to move to another session, all or none.
 type Handoff struct {
@@ -36,10 +32,7 @@ func (vm *VM) JoinFrom(id throng.PlayerID, from throng.Origin, brought ...throng
 		}
 	})
 	if err != nil {
-		e := failure("join", err)
-		vm.failed = e
-		vm.log.failed(e, vm.time)
-		return e
+		return vm.ran("join", err)
 	}
 	return vm.fire(eventJoin, vm.cfg.StepsPerEvent, lua.Of(p.value), origin)
 }
@@ -67,38 +60,8 @@ func (vm *VM) Drain(left time.Duration) (waits bool, err error) {
 	return len(vm.handlers[eventDrain]) > 0, vm.fire(eventDrain, vm.cfg.StepsPerEvent, seconds)
 }
 
-// Handed tells the script what became of a handoff; nil: all have seats. A call
-// that is not known is nothing new.
-func (vm *VM) Handed(call uint64, result error) error {
-	fn, ok := vm.handoffs[call]
-	if vm.failed != nil || !ok {
-		return vm.failed
-	}
-	delete(vm.handoffs, call)
-	if fn.IsNil() {
-		return nil
-	}
-	key := lua.Number(float64(call))
-	defer vm.alive.Set(key, lua.Value{})
-	vm.m.Budget("handoff", vm.cfg.StepsPerEvent)
-	args := []lua.Value{lua.Bool(result == nil)}
-	err := vm.m.Do(func(t *lua.Thread) {
-		if result != nil {
-			words := result.Error()
-			args = append(args, vm.m.String(strings.ToValidUTF8(words[:min(len(words), 300)], "")), vm.m.Intern(throng.KindOf(result).String()))
-		}
-		t.Call(fn, args...)
-	})
-	if err == nil {
-		return nil
-	}
-	failed := failure("handoff", err)
-	vm.log.failed(failed, vm.time)
-	if failed.Kind != KindScript {
-		vm.failed = failed
-	}
-	return failed
-}
+// Handed tells the script what became of a handoff; nil: all have seats.
+func (vm *VM) Handed(id uint64, result error) error { return vm.answer(id, "handoff", result, nil) }
 
 func (vm *VM) openHandoff() {
 	lib := vm.m.Library("handoff")
@@ -119,22 +82,10 @@ func (vm *VM) send(c lua.Call) []lua.Value {
 	if !c.Arg(1).IsNil() {
 		h.target(c, c.Table(1))
 	}
-	var fn lua.Value
-	if !c.Arg(2).IsNil() {
-		fn = lua.Of(c.Function(2))
-	}
 	if vm.cfg.Handoff == nil {
 		c.T.Throw("players cannot be handed off here")
 	}
-	if len(vm.handoffs) >= maxHandoffs {
-		c.T.Throw("%d handoffs are under way, which is the most", maxHandoffs)
-	}
-	vm.lastHandoff++
-	vm.handoffs[vm.lastHandoff] = fn
-	if !fn.IsNil() {
-		vm.alive.Set(lua.Number(float64(vm.lastHandoff)), fn)
-	}
-	vm.cfg.Handoff(vm.lastHandoff, h)
+	vm.cfg.Handoff(vm.begin(c, 2, maxHandoffs, call{what: "handoff"}), h)
 	return nil
 }
 

@@ -46,7 +46,7 @@ end)`)
 	if got := p.log(); got != "three\tfalse\tno room\tfull\ntwo\ttrue" {
 		t.Errorf("got %q, want each answer once", got)
 	}
-	if n := len(p.handoffs); n != 1 {
+	if n := len(p.calls.open); n != 1 {
 		t.Errorf("%d handoffs are kept, want the one that was not answered", n)
 	}
 }
@@ -79,7 +79,7 @@ func TestHandoffsAreBounded(t *testing.T) {
 	for range maxHandoffs {
 		must(t, p.Tick(0.1))
 	}
-	if err := p.Tick(0.1); err == nil || Fatal(err) || !strings.Contains(err.Error(), "32 handoffs") {
+	if err := p.Tick(0.1); err == nil || Fatal(err) || !strings.Contains(err.Error(), "32 calls") {
 		t.Errorf("one more: got %v, want an error of the script", err)
 	}
 	must(t, p.Handed(7, nil), p.Tick(0.1))

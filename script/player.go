@@ -11,8 +11,11 @@ type player struct {
 	name       lua.Value
 	value      *lua.Userdata // holds state
 	input      *input
-	inputValue *lua.Userdata
+	inputValue *lua.Userdata // holds data
+	dataState  dataState
 	attributes *lua.Table // read-only
+	save       lua.Value  // player:save
+	send       lua.Value  // as save
 	left       bool
 }
 
@@ -25,10 +28,14 @@ type input struct {
 func (vm *VM) newPlayer(id throng.PlayerID, brought []throng.Attribute) *player {
 	in := &input{}
 	p := &player{id: id, name: vm.m.String(string(id)), input: in}
-	p.value = vm.m.NewUserdata(p)
+	p.value = vm.m.NewUserdata(p, 256)
 	p.value.Held = lua.Of(vm.m.NewTable())
-	p.inputValue = vm.m.NewUserdata(in)
+	p.inputValue = vm.m.NewUserdata(in, 64)
 	in.pressed = vm.m.NewFunction("pressed", in.isPressed)
+	p.save, p.send = vm.saveFunc, vm.sendFunc
+	if vm.cfg.Store != nil {
+		p.dataState = dataLoading
+	}
 	p.attributes = vm.attributesOf(brought)
 	vm.players[id] = p
 	vm.order = append(vm.order, p)
@@ -50,6 +57,14 @@ func (p *player) Get(t *lua.Thread, key lua.Value) lua.Value {
 		return lua.Of(p.inputValue)
 	case "attributes":
 		return lua.Of(p.attributes)
+	case "data":
+		return p.inputValue.Held
+	case "data_state":
+		return t.Machine().Intern(p.dataState.String())
+	case "save":
+		return p.save
+	case "send":
+		return p.send
 	case "left":
 		return lua.Bool(p.left)
 	}
@@ -57,8 +72,12 @@ func (p *player) Get(t *lua.Thread, key lua.Value) lua.Value {
 	return lua.Value{}
 }
 
-// Set always throws.
-func (p *player) Set(t *lua.Thread, key, _ lua.Value) {
+// Set assigns data; everything else throws.
+func (p *player) Set(t *lua.Thread, key, v lua.Value) {
+	if name, _ := key.Text(); name == "data" {
+		p.setData(t, v)
+		return
+	}
 	t.Throw("player.%.40s cannot be set; what is the script's own goes into player.state", words(key))
 }
 
@@ -100,6 +119,11 @@ func (in *input) isPressed(c lua.Call) []lua.Value {
 
 func (vm *VM) openPlayers() {
 	lib := vm.m.Library("players")
+	vm.saveFunc = vm.m.NewFunction("save", vm.save)
+	vm.m.Pin(vm.saveFunc)
+	vm.sendFunc = vm.m.NewFunction("send", vm.sendTo)
+	vm.m.Pin(vm.sendFunc)
+	vm.m.Define(lib, "send", vm.sendAll)
 	vm.m.Define(lib, "all", func(c lua.Call) []lua.Value {
 		list := vm.m.NewTable()
 		c.T.Charge(len(vm.order) / 2)

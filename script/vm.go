@@ -11,6 +11,7 @@ import (
 type Input struct {
 	MoveX, MoveY float64
 	Buttons      uint32
+	Lag          int // ticks that what the player saw then was old
 }
 
 // event is what scripts can hear of.
@@ -23,6 +24,8 @@ const (
 	eventInput
 	eventTick
 	eventDrain
+	eventData
+	eventMessage
 	eventCount
 )
 
@@ -41,6 +44,10 @@ func (e event) String() string {
 		return "tick"
 	case eventDrain:
 		return "drain"
+	case eventData:
+		return "data"
+	case eventMessage:
+		return "message"
 	case eventCount:
 	}
 	return "unknown"
@@ -53,12 +60,13 @@ const maxHandlers = 16
 // run scripts return *Error: the first one of the event, after all its handlers
 // ran; Fatal says whether it ends the session.
 type VM struct {
-	cfg    Config
-	m      *lua.Machine
-	entry  *lua.Proto
-	log    *logger
-	place  *lua.Table
-	failed error // fatal, returned by every call
+	rewound int // ticks, in world.rewind; 0: it is now
+	cfg     Config
+	m       *lua.Machine
+	entry   *lua.Proto
+	log     *logger
+	place   *lua.Table
+	failed  error // fatal, returned by every call
 
 	handlers [eventCount][]lua.Value
 	started  bool // kinds are defined before
@@ -72,11 +80,17 @@ type VM struct {
 	order    []*player  // who is in, first come first
 	alive    *lua.Table // keeps players, entities and callbacks from being forgotten
 
-	handoffs    map[uint64]lua.Value // under way, with their callbacks; at most maxHandoffs
-	lastHandoff uint64
+	calls     calls   // that are not answered yet
+	timers    []timer // in the order in which they are due; at most maxTimers
+	lastTimer uint64
 
-	removeFunc lua.Value  // entity:remove, the same for all
-	nothing    *lua.Table // player.attributes of those who brought nothing
+	removeFunc lua.Value            // entity:remove, the same for all
+	saveFunc   lua.Value            // player:save, the same for all
+	sendFunc   lua.Value            // player:send
+	methods    map[string]lua.Value // of spaces
+	removeBody lua.Value            // body:remove
+	spaces     int                  // that were made; at most maxSpaces
+	nothing    *lua.Table           // player.attributes of those who brought nothing
 }
 
 // New compiles a package's scripts and runs nothing. It returns Invalid as
@@ -92,7 +106,7 @@ func New(cfg Config) (*VM, error) {
 		kinds:    make(map[string]*kind),
 		entities: make(map[uint32]*lua.Userdata),
 		players:  make(map[throng.PlayerID]*player),
-		handoffs: make(map[uint64]lua.Value),
+		calls:    newCalls(),
 	}
 	vm.log = newLogger(vm.cfg.Log)
 	vm.m = lua.New(lua.Config{
@@ -112,6 +126,10 @@ func New(cfg Config) (*VM, error) {
 	vm.openWorld()
 	vm.openPlayers()
 	vm.openHandoff()
+	vm.openLedger()
+	vm.openTimer()
+	vm.openEvents()
+	vm.openPhysics()
 	return vm, nil
 }
 
@@ -164,6 +182,9 @@ func (vm *VM) Leave(id throng.PlayerID) error {
 	delete(vm.players, id)
 	vm.order = slices.DeleteFunc(vm.order, func(o *player) bool { return o == p })
 	err := vm.fire(eventLeave, vm.cfg.StepsPerEvent, lua.Of(p.value))
+	if vm.failed == nil {
+		vm.keep(p)
+	}
 	vm.alive.Set(lua.Of(p.value), lua.Value{})
 	if p.attributes != vm.nothing {
 		vm.alive.Set(lua.Of(p.attributes), lua.Value{})
@@ -194,32 +215,48 @@ func (vm *VM) Tick(dt float64) error {
 	vm.log.advance(dt)
 	vm.place.SetField("tick", lua.Number(float64(vm.tick)))
 	vm.place.SetField("time", lua.Number(vm.time))
-	return vm.fire(eventTick, vm.cfg.StepsPerTick, lua.Number(dt))
+	vm.m.Budget(eventTick.String(), vm.cfg.StepsPerTick)
+	var first *Error
+	for _, t := range vm.dueTimers() {
+		if vm.begins(t) && !vm.call("timer", t.fn, nil, &first) {
+			return vm.failed
+		}
+	}
+	return vm.all(eventTick, []lua.Value{lua.Number(dt)}, first)
 }
 
 // fire runs the handlers of an event, on one budget.
 func (vm *VM) fire(e event, steps int, args ...lua.Value) error {
 	vm.m.Budget(e.String(), steps)
-	var first *Error
+	return vm.all(e, args, nil)
+}
+
+// all runs the handlers of an event. It returns the first error of them, or the
+// one before.
+func (vm *VM) all(e event, args []lua.Value, before *Error) error {
+	first := before
 	for _, fn := range vm.handlers[e] {
-		err := vm.m.Call(fn, args...)
-		if err == nil {
-			continue
-		}
-		failed := failure(e.String(), err)
-		vm.log.failed(failed, vm.time)
-		if failed.Kind != KindScript {
-			vm.failed = failed
-			return failed
-		}
-		if first == nil {
-			first = failed
+		if !vm.call(e.String(), fn, args, &first) {
+			return vm.failed
 		}
 	}
 	if first == nil {
 		return nil
 	}
 	return first
+}
+
+// call runs one handler and keeps the first error. False: the place is over.
+func (vm *VM) call(event string, fn lua.Value, args []lua.Value, first **Error) bool {
+	err := vm.m.Call(fn, args...)
+	if err == nil {
+		return true
+	}
+	e := vm.failedAt(event, err)
+	if *first == nil {
+		*first = e
+	}
+	return e.Kind == KindScript
 }
 
 func (vm *VM) openPlace() {
@@ -247,6 +284,6 @@ func (vm *VM) on(c lua.Call) []lua.Value {
 		vm.handlers[e] = append(vm.handlers[e], fn)
 		return nil
 	}
-	c.Fail(0, "no event '%.40s': there are start, join, leave, input, tick and drain", name)
+	c.Fail(0, "no event '%.40s': there are start, join, leave, data, input, message, tick and drain", name)
 	return nil
 }

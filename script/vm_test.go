@@ -151,7 +151,7 @@ X:26: field 'x': 'min' is not known, or not a finite number
 X:27: field 'id': the name is taken, every entity has it
 X:28: field 'x y': a field's name is like 'move_x', up to 32 characters
 X:29: kind 'refused': the world refuses
-X:30: bad argument #1 to 'on' (no event 'nope': there are start, join, leave, input, tick and drain)
+X:30: bad argument #1 to 'on' (no event 'nope': there are start, join, leave, data, input, message, tick and drain)
 X:30: bad argument #2 to 'on' (function expected, got number)
 X:31: attempt to change a read-only table
 X:31: a kind cannot be changed

@@ -15,6 +15,7 @@ const (
 	maxFields     = 32
 	maxNameBytes  = 32
 	maxFieldBytes = 64
+	maxRewind     = 31 // ticks
 )
 
 // kind is a kind of entities.
@@ -47,6 +48,7 @@ func (vm *VM) openWorld() {
 	vm.m.Pin(vm.removeFunc)
 	vm.m.Define(lib, "kind", vm.defineKind)
 	vm.m.Define(lib, "spawn", vm.spawn)
+	vm.m.Define(lib, "rewind", vm.rewind)
 	vm.m.Define(lib, "get", func(c lua.Call) []lua.Value {
 		id := c.Int(0)
 		if e := vm.entities[uint32(max(0, min(id, math.MaxUint32)))]; e != nil {
@@ -81,9 +83,71 @@ func (vm *VM) defineKind(c lua.Call) []lua.Value {
 	if err != nil {
 		c.T.Throw("kind '%s': %.200s", k.name, err.Error())
 	}
+	vm.rule(c, k, id)
 	k.id, k.value = id, vm.m.Intern(k.name)
 	vm.kinds[k.name] = k
-	return c.Return(lua.Of(vm.m.NewUserdata(k)))
+	return c.Return(lua.Of(vm.m.NewUserdata(k, 0)))
+}
+
+// rule reads how a kind is seen, and how it moves.
+func (vm *VM) rule(c lua.Call, k *kind, id int) {
+	ruled := slices.ContainsFunc(k.fields, func(f Field) bool { return f.Within > 0 })
+	var seen, weight float64
+	var gait Gait
+	if !c.Arg(2).IsNil() {
+		tb := c.Table(2)
+		for key, v := tb.Next(lua.Value{}); !key.IsNil(); key, v = tb.Next(key) {
+			name, _ := key.Text()
+			n, isNumber := v.Number()
+			is, isBool := v.Bool()
+			good := isNumber && n > 0 && !math.IsInf(n, 0)
+			switch {
+			case name == "seen" && good:
+				seen, ruled = n, true
+			case name == "weight" && good:
+				weight, ruled = n, true
+			case name == "speed" && good:
+				gait.Speed = n
+			case name == "radius" && good:
+				gait.Radius = n
+			case name == "turns" && isBool:
+				gait.Turns = is
+			case name == "solid" && isBool:
+				gait.Solid = is
+			default:
+				c.Fail(2, "a table like {seen = 30, weight = 2, speed = 6, radius = 0.5, turns = true, solid = false} expected, numbers above 0")
+			}
+		}
+	}
+	if gait != (Gait{}) {
+		if err := vm.cfg.World.Gait(id, gait); err != nil {
+			c.T.Throw("kind '%s': %.200s", k.name, err.Error())
+		}
+	}
+	if !ruled {
+		return
+	}
+	if err := vm.cfg.World.Rule(id, seen, weight); err != nil {
+		c.T.Throw("kind '%s': %.200s", k.name, err.Error())
+	}
+}
+
+// rewind is world.rewind.
+func (vm *VM) rewind(c lua.Call) []lua.Value {
+	var ticks int
+	if p, ok := c.Arg(0).Object().(*player); ok {
+		ticks = p.input.Lag
+	} else {
+		ticks = c.Int(0)
+	}
+	fn := c.Arg(1)
+	if c.Function(1) == nil || vm.rewound > 0 {
+		c.T.Throw("world.rewind cannot be called within itself")
+	}
+	c.T.Charge(20)
+	vm.rewound = max(0, min(ticks, maxRewind))
+	defer func() { vm.rewound = 0 }()
+	return c.T.Call(fn)
 }
 
 // fieldsOf reads the fields of a kind, sorted by name.
@@ -133,7 +197,15 @@ func fieldOf(c lua.Call, name string, spec *lua.Table) Field {
 		if key == "type" {
 			continue
 		}
+		if own, ok := v.Bool(); ok && key == "owner" {
+			f.Owner = own
+			continue
+		}
 		n, ok := v.Number()
+		if key == "within" && ok && n > 0 && !math.IsInf(n, 0) {
+			f.Within = n
+			continue
+		}
 		if !slices.Contains(needs, key) || !ok || math.IsNaN(n) || math.IsInf(n, 0) {
 			c.T.Throw("field '%s': '%.40s' is not known, or not a finite number", name, words(k))
 		}
@@ -214,7 +286,7 @@ func (vm *VM) spawn(c lua.Call) []lua.Value {
 	}
 	e.id = id
 	e.reset()
-	u := vm.m.NewUserdata(e)
+	u := vm.m.NewUserdata(e, entityBytes+24*len(k.fields))
 	vm.entities[id] = u
 	vm.alive.Set(lua.Of(u), lua.Bool(true))
 	if values != nil {

@@ -15,6 +15,7 @@ type fakeWorld struct {
 	entities map[uint32]*fakeEntity
 	last     uint32
 	writes   int
+	rules    []string
 	full     int // how many entities fit; 0: any number
 }
 
@@ -70,6 +71,28 @@ func (w *fakeWorld) SetString(entity uint32, field int, v string) error {
 	e.strings[field] = v
 	w.writes++
 	return nil
+}
+
+func (w *fakeWorld) Rule(kind int, seen, weight float64) error {
+	w.rules = append(w.rules, fmt.Sprintf("%s seen %v weighs %v", w.kinds[kind], seen, weight))
+	return nil
+}
+
+func (w *fakeWorld) Gait(kind int, g Gait) error {
+	if g.Speed > 100 {
+		return fmt.Errorf("speed %v is too fast", g.Speed)
+	}
+	w.rules = append(w.rules, fmt.Sprintf("%s moves %v", w.kinds[kind], g))
+	return nil
+}
+
+// Past is one less for each tick.
+func (w *fakeWorld) Past(entity uint32, field, ticks int) (float64, bool) {
+	e := w.entities[entity]
+	if e == nil {
+		return 0, false
+	}
+	return e.numbers[field] - float64(ticks), true
 }
 
 // number reads a field by name.

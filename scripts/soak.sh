@@ -32,11 +32,30 @@ GOMAXPROCS=1 GOGC=800 go test -timeout 4h -count 1 ./sim -run TestGuards -hunt 1
 echo "== a paused redis-server"
 go test -race -timeout 1h -count "$times" -run TestHistoriesUnderPauses ./redis -pauses
 
+echo "== the tests of whole platforms, with the race detector"
+go test -race -shuffle=on -timeout 1h -count 1 ./cmd/throng
+
 echo "== Redis, the control plane and the network lost under 150 players"
 THRONG_SOAK=$times go test -timeout 2h -count "$times" -run TestDrills -v ./cmd/throng
 
+echo "== 200 players while versions are published, tried, rolled back and drained; 200 processes that want one package"
+THRONG_SOAK=$times go test -timeout 1h -count 1 -run 'TestReleases$' -v ./cmd/throng
+THRONG_SOAK=$times go test -timeout 1h -count 1 -run 'TestCacheAcrossProcesses' -v ./disk
+
 echo "== killed servers"
 THRONG_SOAK=$times go test -timeout 8h -count 1 -run 'TestServersKilledAtRandom|TestWatch$|TestLostConnection' -v ./cmd/throng
+
+echo "== other people's netcode"
+THRONG_SOAK=$times scripts/interop.sh -run 'TestTheirClient|TestOurClient'
+
+echo "== crashes before and after every call of the stores of what players own; throng dev killed under bots"
+TMPDIR=${SOAK_TMPDIR:-${TMPDIR:-/tmp}} THRONG_SOAK=$times go test -timeout 12h -count 1 -run TestCrashEverywhere -v ./bolt ./dynamo
+THRONG_SOAK=$times go test -timeout 4h -count 1 -run TestKilledUnderBots -v ./cmd/throng
+
+echo "== a million events under consumers that are killed; cheats and honest players; 100 players while Kafka is away for a minute"
+THRONG_SOAK=$times go test -timeout 4h -count 1 -run TestKilledConsumers -v ./consumer
+THRONG_SOAK=$times go test -timeout 8h -count 1 -run 'TestCrashEverywhere|TestNobodyHonestIsBanned' -v ./consumer/analytics ./consumer/anticheat ./consumer/economy
+THRONG_SOAK=$times go test -timeout 1h -count 1 -run TestKafkaStopsUnderBots -v ./cmd/throng
 
 echo "== fuzzing"
 scripts/fuzz.sh $((60 * times))s

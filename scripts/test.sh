@@ -3,8 +3,11 @@
 # what failed, so that the end of a long log is enough to know it.
 #
 # RERUN=1: if nothing failed but packages that hung, they run again, by themselves,
-# and have to pass twice; then they are named, and the run passes. What a test found
-# wrong and data races are never excused.
+# and have to pass twice; then they are named, and the run passes.
+#
+# RERUN=tests: the same, and tests that failed may run again too, by themselves, and
+# have to pass twice. It is for tests of many processes on clocks of their own, which
+# a machine that is busy elsewhere can make late. Data races are never excused.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
@@ -26,22 +29,41 @@ status=$?
 failed=$(failures)
 printf '\n== what failed\n%s\n' "$failed"
 packages=$(awk '$1 == "FAIL" && $2 ~ /\// { print $2 }' "$log" | sort -u)
+tests=$(awk '/^--- FAIL: / { print $3 }' "$log" | sort -u)
 hung=$(grep -cE '^panic: (test timed out|--- FAIL: .* is not over)' "$log")
-if [ "${RERUN:-0}" != 1 ] || [ -z "$packages" ] || [ "$hung" -ne "$(echo "$packages" | wc -l)" ] ||
-  grep -qE '^ *--- FAIL|^WARNING: DATA RACE' "$log"; then
-  exit "$status"
-fi
-
+grep -q '^WARNING: DATA RACE' "$log" && exit "$status"
 flags=()
+case ${RERUN:-0} in
+1)
+  [ -n "$packages" ] && [ -z "$tests" ] && [ "$hung" -eq "$(echo "$packages" | wc -l)" ] || exit "$status"
+  ;;
+tests)
+  # A panic ends a package before its other tests had their turn: all of it again.
+  if [ -n "$packages" ] && [ -n "$tests" ] && ! grep -qE '^(panic|fatal error): ' "$log"; then
+    flags=(-run "^($(echo "$tests" | paste -sd '|'))\$")
+  elif [ -z "$packages" ] || [ "$hung" -ne "$(echo "$packages" | wc -l)" ]; then
+    exit "$status"
+  fi
+  ;;
+*) exit "$status" ;;
+esac
+
+kept=()
+skip=0
 for word in "$@"; do
-  case $word in ./*) ;; *) flags+=("$word") ;; esac
+  [ "$skip" = 1 ] && skip=0 && continue
+  case $word in
+  ./* | */*/*) ;;
+  -run) [ "${#flags[@]}" -gt 0 ] && skip=1 || kept+=("$word") ;;
+  *) kept+=("$word") ;;
+  esac
 done
 for round in 1 2; do
-  printf '\n== again, round %s of 2: %s\n' "$round" "$(echo $packages)"
+  printf '\n== again, round %s of 2: %s\n' "$round" "$(echo $packages $tests)"
   # shellcheck disable=SC2086 # one word a package
-  if ! run -count=1 "${flags[@]}" $packages; then
+  if ! run "${kept[@]}" -count=1 "${flags[@]}" $packages || grep -q 'no tests to run' "$log"; then
     printf '\n== what failed, again\n%s\n' "$(failures)"
     exit "$status"
   fi
 done
-printf '\n== FLAKY: these hung at first and passed twice by themselves: %s\n%s\n' "$(echo $packages)" "$failed"
+printf '\n== FLAKY: at first these hung or failed, then passed twice by themselves: %s\n%s\n' "$(echo $packages $tests)" "$failed"

@@ -37,6 +37,9 @@ type Config struct {
 	// Key is the number, modulo 256, of the region's key that new sessions' keys
 	// come from; nil: the names of sessions say none.
 	Key func() uint8
+	// Over hears of sessions that are over, more than once if they are ended more than
+	// once. It does not wait. Nil: nobody does.
+	Over func(id throng.SessionID, e throng.Ending)
 	// Logger; nil: nothing is logged.
 	Logger *slog.Logger
 	// Metrics; nil: not registered.
@@ -54,6 +57,7 @@ type Registry struct {
 	parallel int
 	entropy  io.Reader
 	key      func() uint8
+	over     func(id throng.SessionID, e throng.Ending)
 	shards   int // that are stamped and swept
 	log      *slog.Logger
 	metrics  *metrics
@@ -80,10 +84,13 @@ func New(c Config) (*Registry, error) {
 	r := &Registry{
 		store: c.Store, region: c.Region, courier: c.Courier, codes: c.Codes,
 		parallel: min(max(c.Parallel, 1), throng.Shards), shards: cmp.Or(c.Shards, throng.Shards),
-		entropy: c.Entropy, key: c.Key, log: c.Logger, reports: make(chan struct{}, maxReports),
+		entropy: c.Entropy, key: c.Key, over: c.Over, log: c.Logger, reports: make(chan struct{}, maxReports),
 	}
 	if r.entropy == nil {
 		r.entropy = rand.Reader
+	}
+	if r.over == nil {
+		r.over = func(throng.SessionID, throng.Ending) {}
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

@@ -102,6 +102,28 @@ func (r *Registry) Leave(ctx context.Context, k throng.TicketKey, p throng.Playe
 	return errors.Join(failed...)
 }
 
+// Evict puts a player out of the session where he plays, under the epoch that he has
+// there: he may join anew. Who does not play is none who has to go.
+func (r *Registry) Evict(ctx context.Context, p throng.PlayerID, reason string) (err error) {
+	defer r.metrics.done("evict", &err)
+	if _, err := throng.ParsePlayerID("player", string(p)); err != nil {
+		return err
+	}
+	at, err := r.presence(ctx, p)
+	if err != nil {
+		return fmt.Errorf("look for %s: %w", p, err)
+	}
+	if at.State != throng.PresencePlaying {
+		return nil
+	}
+	fx, err := r.store.Evict(ctx, at.Session, throng.Member{Player: p, Epoch: at.Epoch}, reason)
+	if err != nil && throng.KindOf(err) != throng.NotFound {
+		return fmt.Errorf("evict %s from %s: %w", p, at.Session, err)
+	}
+	r.deliver(fx)
+	return nil
+}
+
 // unholdLeft releases what player's leave gives up of the grant's hold.
 func (r *Registry) unholdLeft(ctx context.Context, g throng.Grant, p throng.PlayerID) error {
 	if p != g.Key.Caller {

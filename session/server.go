@@ -220,6 +220,7 @@ func (r *Registry) end(ctx context.Context, req EndRequest) error {
 	if err != nil {
 		return fmt.Errorf("end %s: %w", req.Session, err)
 	}
+	r.over(req.Session, throng.Ending{Reason: req.Reason, Failed: req.Failed})
 	r.deliver(fx)
 	r.publish(ctx, fx)
 	return nil

@@ -2,17 +2,18 @@ package sim
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/memory"
 )
 
-// backend is the machines that run game servers, as a control-plane process
-// reaches them.
+// backend is the machine that runs game servers, as a control-plane process
+// reaches it.
 type backend struct {
 	w    *world
 	from *node
+	way  *memory.Backend
 }
 
 // Allocate starts a server, which takes a while to boot.
@@ -21,11 +22,8 @@ func (b backend) Allocate(ctx context.Context, id throng.ServerID) error {
 	if !w.net.wait(ctx, b.from, w.dice.between(5*time.Millisecond, 500*time.Millisecond, "allocate")) {
 		return errAway("allocate")
 	}
-	w.mu.Lock()
-	known := w.servers[id] != nil
-	w.mu.Unlock()
-	if !known {
-		w.startServer(id) //nolint:contextcheck // it outlives its allocation
+	if err := b.way.Allocate(ctx, id); err != nil {
+		return err
 	}
 	if w.dice.chance(20, "allocate lost") {
 		return errAway("allocate") // it runs all the same
@@ -38,13 +36,7 @@ func (b backend) Release(ctx context.Context, id throng.ServerID) error {
 	if !b.w.net.wait(ctx, b.from, b.w.dice.between(5*time.Millisecond, 200*time.Millisecond, "release")) {
 		return errAway("release")
 	}
-	b.w.mu.Lock()
-	s := b.w.servers[id]
-	b.w.mu.Unlock()
-	if s != nil && !s.node.dead() {
-		s.exit("released")
-	}
-	return nil
+	return b.way.Release(ctx, id)
 }
 
 // List returns the servers that run.
@@ -52,50 +44,14 @@ func (b backend) List(ctx context.Context) ([]throng.ServerID, error) {
 	if !b.w.net.wait(ctx, b.from, b.w.dice.between(5*time.Millisecond, 100*time.Millisecond, "list")) {
 		return nil, errAway("list")
 	}
-	b.w.mu.Lock()
-	defer b.w.mu.Unlock()
-	var all []throng.ServerID
-	for id, s := range b.w.servers {
-		if !s.node.dead() {
-			all = append(all, id)
-		}
-	}
-	slices.Sort(all)
-	return all, nil
+	return b.way.List(ctx)
 }
 
 // Watch tells of processes that are over.
 func (b backend) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
-	exits := make(chan throng.ServerExit, 1024)
-	b.w.mu.Lock()
-	b.w.watchers[exits] = true
-	b.w.mu.Unlock()
-	defer func() {
-		b.w.mu.Lock()
-		delete(b.w.watchers, exits)
-		b.w.mu.Unlock()
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case x := <-exits:
-			if !b.w.net.wait(ctx, b.from, b.w.dice.between(time.Millisecond, 100*time.Millisecond, "exit")) {
-				return ctx.Err()
-			}
+	return b.way.Watch(ctx, func(x throng.ServerExit) {
+		if b.w.net.wait(ctx, b.from, b.w.dice.between(time.Millisecond, 100*time.Millisecond, "exit")) {
 			gone(x)
 		}
-	}
-}
-
-// exited tells all watchers.
-func (w *world) exited(x throng.ServerExit) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for c := range w.watchers {
-		select {
-		case c <- x:
-		default:
-		}
-	}
+	})
 }

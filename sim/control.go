@@ -3,12 +3,14 @@ package sim
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/fleet"
 	"github.com/throng-gg/throng/match"
+	"github.com/throng-gg/throng/memory"
 	"github.com/throng-gg/throng/session"
 )
 
@@ -21,6 +23,7 @@ type process struct {
 	registry *session.Registry
 	match    *match.Matchmaker
 	fleet    *fleet.Orchestrator // nil: asks the first process
+	machine  *memory.Backend     // the fleet's
 	cancel   context.CancelFunc
 	over     sync.WaitGroup
 }
@@ -38,8 +41,9 @@ func (w *world) startProcess(number int) {
 	})
 	must(err)
 	if number == 0 {
+		p.machine = w.machine.Backend()
 		p.fleet, err = fleet.New(fleet.Config{
-			Region: throng.Region{ID: region, Number: 7}, Backend: backend{w, p.node}, Registry: p.registry, Keys: keys{},
+			Region: throng.Region{ID: region, Number: 7}, Backend: backend{w, p.node, p.machine}, Registry: p.registry, Keys: keys{},
 			Stock: w.plan.stock, StockMost: w.plan.most, Max: w.plan.most, Entropy: entropy{w.dice, p.node.name + "/fleet"},
 		})
 		must(err)
@@ -76,6 +80,9 @@ func (p *process) kill() {
 	p.w.event(p.node.name, "killed", "")
 	close(p.node.down)
 	p.cancel()
+	if p.machine != nil {
+		p.machine.Close()
+	}
 }
 
 // process returns the living one of a number; nil: it is down.
@@ -181,12 +188,15 @@ func (keys) SessionKey(throng.SessionID) ([32]byte, error) { return [32]byte{}, 
 // ServerToken is fleet.Keys'.
 func (keys) ServerToken(throng.ServerID, throng.SessionID) (string, error) { return "token", nil }
 
+// Route is fleet.Keys'.
+func (keys) Route(throng.SessionID, netip.AddrPort) (string, error) { return "", nil }
+
 // places has one place.
 type places struct{ w *world }
 
-// Release is match.Places'.
-func (p places) Release(context.Context, throng.PlaceID) (throng.Release, error) {
-	return p.w.release(), nil
+// Lanes is match.Places'.
+func (p places) Lanes(context.Context, throng.PlaceID) (throng.Lanes, error) {
+	return throng.Lanes{Live: p.w.release()}, nil
 }
 
 // Version is match.Places'.

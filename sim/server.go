@@ -35,7 +35,7 @@ type server struct {
 }
 
 // startServer boots one.
-func (w *world) startServer(id throng.ServerID) {
+func (w *world) startServer(id throng.ServerID, _ []string) (end func(reason string), err error) {
 	w.mu.Lock()
 	w.booted++
 	n := w.booted
@@ -53,6 +53,7 @@ func (w *world) startServer(id throng.ServerID) {
 	random := w.dice.source("server", s.node.name)
 	run, err := gameserver.New(gameserver.Config{
 		ID: id, Incarnation: s.life, Control: control{s}, Registry: registry{s}, Packages: packages{}, Transport: s.transport,
+		HangAfter: -1, // a stopped process is one in which nothing runs, here only its calls stand still
 		Load: func(gameserver.LoadConfig) (gameserver.Place, error) {
 			return gameserver.Place{Script: script{s}, TickRate: 1}, nil
 		},
@@ -70,6 +71,7 @@ func (w *world) startServer(id throng.ServerID) {
 		}
 		s.exit(reason)
 	})
+	return s.exit, nil
 }
 
 // keepSeat is how long the seat of a lost player is kept.
@@ -83,7 +85,7 @@ func (s *server) exit(reason string) {
 		s.cancel()
 		s.resume()
 		s.transport.broken()
-		s.w.exited(throng.ServerExit{Server: s.id, Reason: reason})
+		s.w.machine.Over(s.id, reason)
 	})
 }
 
@@ -188,9 +190,16 @@ func (script) Join(throng.PlayerID, throng.Origin, ...throng.Attribute) error {
 }
 func (script) Leave(throng.PlayerID) error                   { return nil }
 func (script) Input(throng.PlayerID, gameserver.Input) error { return nil }
+func (script) Message(throng.PlayerID, throng.Message) error { return nil }
 
 func (script) Handed(uint64, error) error                  { return nil }
 func (script) Drain(time.Duration) (waits bool, err error) { return false, nil }
+
+func (script) Loaded(throng.PlayerID, throng.Profile, error) error { return nil }
+func (script) Document(throng.PlayerID) ([]byte, error)            { return nil, nil }
+func (script) Saved(uint64, error) error                           { return nil }
+func (script) Posted(uint64, throng.Receipt, error) error          { return nil }
+func (script) Held(uint64, throng.Holding, error) error            { return nil }
 
 // Tick stops with the process.
 func (c script) Tick(float64) error {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"net/netip"
 	"sync"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/gameserver"
 	"github.com/throng-gg/throng/wire"
+	"github.com/throng-gg/throng/wire/channel"
 )
 
 // transport is how players reach a game server. It stands for netcode and its
@@ -34,6 +36,9 @@ type conn struct {
 	asked   time.Time // when the player connected
 	expires time.Time // of the token, by the store's clock
 	back    bool      // brought a reconnect token
+
+	// Guarded by the transport's mutex.
+	channel *channel.Conn // the player's end
 
 	// Guarded by the world's mutex.
 	id        gameserver.ConnID
@@ -88,6 +93,7 @@ func (t *transport) connect(c *conn, claims wire.Claims) bool {
 	t.s.w.mu.Lock()
 	c.id = t.next
 	t.s.w.mu.Unlock()
+	c.channel = channel.New(channel.Config{})
 	t.conns[t.next] = c
 	t.tell(gameserver.Event{Kind: gameserver.EventConnected, Conn: t.next, From: t.at, Data: data})
 	return true
@@ -110,24 +116,35 @@ func (t *transport) Send(id gameserver.ConnID, payload []byte) {
 	t.s.gate()
 	t.mu.Lock()
 	c := t.conns[id]
-	t.mu.Unlock()
 	if c == nil || t.s.node.dead() {
+		t.mu.Unlock()
 		return
 	}
-	if bye, err := wire.ParseBye(payload); err == nil {
-		t.s.w.watch.bye(c, bye)
+	var got heard
+	must(c.channel.Receive(time.Now(), payload, &got))
+	c.channel.Flush(time.Now(), nil, 0, func(datagram []byte) { // what came, if it has to be said
+		t.tell(gameserver.Event{Kind: gameserver.EventMessage, Conn: id, Data: bytes.Clone(datagram)})
+	})
+	t.mu.Unlock()
+	if got.bye.Code != 0 {
+		t.s.w.watch.bye(c, got.bye)
 		return
 	}
 	t.s.w.watch.stale(c)
-	if t.s.w.watch.served(c) {
-		// It is the first: the client says that the welcome came, once.
-		in := wire.AppendInput(nil, wire.Input{Sequence: 1, Welcomed: true, Count: 1})
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.conns[id] != nil {
-			t.tell(gameserver.Event{Kind: gameserver.EventMessage, Conn: id, Data: in})
-		}
-	}
+	t.s.w.watch.served(c)
+}
+
+// heard is what a player makes of a datagram: only the last word matters here.
+type heard struct{ bye wire.Bye }
+
+func (*heard) State([]byte, bool) bool { return true }
+func (*heard) Message([]byte)          {}
+func (*heard) Acked(uint64)            {}
+
+func (h *heard) Last(word []byte) {
+	bye, err := wire.ParseBye(word)
+	must(err)
+	h.bye = bye
 }
 
 // Disconnect is gameserver.Transport's.

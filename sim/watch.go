@@ -292,8 +292,8 @@ func (x *watch) gaveTicket(c *conn) bool {
 	return x.given[c.player][c.key] || x.given[c.key.Caller][c.key]
 }
 
-// served sees that a player got a view of his session. True: it is the first.
-func (x *watch) served(c *conn) bool {
+// served sees that a player got a view of his session.
+func (x *watch) served(c *conn) {
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
 	first := c.served.IsZero()
@@ -309,7 +309,7 @@ func (x *watch) served(c *conn) bool {
 		x.note("returned", "%s is served again at epoch %d on %s", c.player, c.epoch, c.server.node.name)
 	}
 	if !first {
-		return false
+		return
 	}
 	inside := map[throng.PlayerID]bool{}
 	for _, o := range x.playing() {
@@ -324,7 +324,6 @@ func (x *watch) served(c *conn) bool {
 	if len(inside) > x.w.plan.capacity {
 		x.note("capacity", "%s serves %v", c.session, slices.Sorted(maps.Keys(inside)))
 	}
-	return true
 }
 
 // stale looks at a server that was stopped for so long that its players may be
@@ -401,7 +400,7 @@ func (x *watch) bye(c *conn, b wire.Bye) {
 		if had && !unlucky && !x.excused(c.server) {
 			x.note("thrown-out", "%s lost session %s: %s", c.player, c.session, b.Text)
 		}
-	case wire.ByeDenied, wire.ByeFull, wire.ByeDraining, wire.ByeKicked:
+	case wire.ByeDenied, wire.ByeFull, wire.ByeDraining, wire.ByeKicked, wire.ByeBehind:
 		x.turnedAway(c, had, b)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/memory"
 )
 
 // plan is what a seed makes of a shape.
@@ -31,17 +32,18 @@ type plan struct {
 
 // world is one region in one schedule.
 type world struct {
-	root   context.Context //nolint:containedctx // of all that is started, by whatever is simulated
-	config Config
-	plan   plan
-	dice   *dice
-	began  time.Time
-	store  *store
-	watch  watch
-	net    network
-	trace  trace
-	all    sync.WaitGroup
-	stop   chan struct{} // closed when the schedule is over
+	root    context.Context //nolint:containedctx // of all that is started, by whatever is simulated
+	config  Config
+	plan    plan
+	dice    *dice
+	began   time.Time
+	store   *store
+	machine *memory.Machine // that game servers run on
+	watch   watch
+	net     network
+	trace   trace
+	all     sync.WaitGroup
+	stop    chan struct{} // closed when the schedule is over
 
 	// mu is the innermost lock, and guards what follows.
 	mu        sync.Mutex
@@ -49,7 +51,6 @@ type world struct {
 	servers   map[throng.ServerID]*server
 	order     []*server // as they were booted
 	booted    int
-	watchers  map[chan throng.ServerExit]bool
 	players   map[throng.PlayerID]*player // not changed after the start
 	names     []throng.PlayerID           // of those who come and go: without zoe
 	everyone  []throng.PlayerID
@@ -80,9 +81,11 @@ func newWorld(ctx context.Context, c Config) *world {
 	}
 	w := &world{
 		root: ctx, config: c, dice: newDice(c.Seed), began: time.Now(), stop: make(chan struct{}),
-		servers: map[throng.ServerID]*server{}, watchers: map[chan throng.ServerExit]bool{},
-		players: map[throng.PlayerID]*player{},
+		servers: map[throng.ServerID]*server{}, players: map[throng.PlayerID]*player{},
 	}
+	var err error
+	w.machine, err = memory.NewMachine(memory.MachineConfig{Begin: w.startServer})
+	must(err)
 	w.trace = newTrace(c.Trace)
 	w.plan = w.planned()
 	w.net.w = w

@@ -125,3 +125,44 @@ func flood(tb testing.TB, to netip.AddrPort) (stop func()) {
 		<-done
 	}
 }
+
+// BenchmarkSendTick sends 200 bytes to each of 100 clients, one by one and held:
+// CPU of this thread, with the receivers' side of the kernel, for each datagram.
+func BenchmarkSendTick(b *testing.B) {
+	r := listen(b, Config{}, 60)
+	addrs := make([]netip.AddrPort, 100)
+	for i := range addrs {
+		s, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = s.Close() })
+		addrs[i] = netip.MustParseAddrPort(s.LocalAddr().String())
+	}
+	datagram := make([]byte, 200)
+	tick := func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, a := range addrs {
+			r.events.Datagram(a, datagram)
+		}
+	}
+	perDatagram := func(b *testing.B, f func()) {
+		b.Helper()
+		b.ReportAllocs()
+		before, n := cpu(b), 0
+		for b.Loop() {
+			f()
+			n++
+		}
+		b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/float64(n*len(addrs)), "cpu-ns/datagram")
+	}
+	b.Run("one by one", func(b *testing.B) { perDatagram(b, tick) })
+	b.Run("held", func(b *testing.B) {
+		perDatagram(b, func() {
+			r.Hold()
+			tick()
+			r.Release()
+		})
+	})
+}

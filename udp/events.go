@@ -1,7 +1,6 @@
 package udp
 
 import (
-	"net"
 	"net/netip"
 
 	"github.com/throng-gg/throng/gameserver"
@@ -13,18 +12,16 @@ import (
 // later.
 type events struct {
 	*gameserver.Source
-	socket  *net.UDPConn
+	out     *outbox
 	metrics *metrics
 }
 
-// Datagram writes to the socket.
-func (e *events) Datagram(to netip.AddrPort, datagram []byte) {
-	if _, err := e.socket.WriteToUDPAddrPort(datagram, to); err != nil {
-		e.metrics.unsent.Inc()
-		return
-	}
-	e.metrics.datagramsOut.Inc()
-	e.metrics.bytesOut.Add(float64(len(datagram)))
+// Datagram writes to the socket, or lets it wait for others.
+func (e *events) Datagram(to netip.AddrPort, datagram []byte) { e.out.send(to, datagram) }
+
+// DatagramVia writes the same to a gateway.
+func (e *events) DatagramVia(via netcode.Via, to netip.AddrPort, datagram []byte) {
+	e.out.sendVia(via, to, datagram)
 }
 
 // Connected tells the reader, or refuses.
@@ -35,6 +32,9 @@ func (e *events) Connected(c netcode.ConnID, from netip.AddrPort, userData *[net
 	e.metrics.clients.Inc()
 	return true
 }
+
+// Moved counts: a connection is the same for its reader, wherever its client is.
+func (e *events) Moved(netcode.ConnID, netip.AddrPort) { e.metrics.moved.Inc() }
 
 // Payload tells the reader, or drops.
 func (e *events) Payload(c netcode.ConnID, payload []byte) {

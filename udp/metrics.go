@@ -19,6 +19,7 @@ type metrics struct {
 	datagramsIn, datagramsOut prometheus.Counter
 	bytesIn, bytesOut         prometheus.Counter
 	clients                   prometheus.Gauge
+	moved                     prometheus.Counter
 	ignored                   map[netcode.Drop]prometheus.Counter
 	unlistening, eventsFull   prometheus.Counter
 	unsent, payloadSize       prometheus.Counter
@@ -37,8 +38,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	clients := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "throng_udp_clients", Help: "Clients that are connected.",
 	})
+	moved := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "throng_udp_moved_total", Help: "Clients that went on from another address.",
+	})
 	if r != nil {
-		for _, c := range []prometheus.Collector{datagrams, size, dropped, clients} {
+		for _, c := range []prometheus.Collector{datagrams, size, dropped, clients, moved} {
 			if err := r.Register(c); err != nil {
 				return nil, err
 			}
@@ -48,6 +52,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		datagramsIn: datagrams.WithLabelValues("in"), datagramsOut: datagrams.WithLabelValues("out"),
 		bytesIn: size.WithLabelValues("in"), bytesOut: size.WithLabelValues("out"),
 		clients:     clients,
+		moved:       moved,
 		ignored:     make(map[netcode.Drop]prometheus.Counter),
 		unlistening: dropped.WithLabelValues(dropUnlistening), eventsFull: dropped.WithLabelValues(dropEventsFull),
 		unsent: dropped.WithLabelValues(dropUnsent), payloadSize: dropped.WithLabelValues(dropPayloadSize),

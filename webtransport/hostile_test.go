@@ -329,8 +329,8 @@ func TestMessageFlood(t *testing.T) {
 		r.next(t)
 		begun := time.Now()
 		for r.metric(t, "throng_web_dropped_total", dropFlood) < messagesPerSecond {
-			if time.Since(begun) > 10*time.Second {
-				t.Fatal("a flood is not noticed in 10 s")
+			if time.Since(begun) > time.Minute {
+				t.Fatal("a flood is not noticed in a minute")
 			}
 			for range 20 {
 				if err := p.Send([]byte("x")); err != nil {

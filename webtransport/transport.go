@@ -193,6 +193,9 @@ func (t *Transport) WebAddress() throng.WebAddress {
 // Disconnected, whoever ended the connection, Run's end included.
 func (t *Transport) Events() <-chan gameserver.Event { return t.source.Events() }
 
+// Gather makes events of the messages that came; see gameserver.Source.
+func (t *Transport) Gather() { t.source.Gather() }
+
 // Listen begins to take clients whose tokens are sealed with key. A quarter more
 // than capacity may be connected, as over UDP. now is the clock that tokens
 // expire by. Conflict: it was called before. Unavailable: Run has ended.

@@ -6,12 +6,12 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// forge writes one body by hand.
-func forge(write func(w *bitWriter)) []byte {
-	var w bitWriter
-	write(&w)
-	w.bits(0, 32)
-	return w.finish()
+// forged is a body by hand.
+func forged(write func(b *Body)) []byte {
+	b := &Body{}
+	b.Begin(nil, 0, 0)
+	write(b)
+	return b.End()
 }
 
 func TestBodiesThatNoServerMakesAreRefused(t *testing.T) {
@@ -23,69 +23,51 @@ func TestBodiesThatNoServerMakesAreRefused(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	base := &View{}
-	base.Reset(1)
-	for id := uint32(1); id <= 3; id++ {
-		base.Add(s.Kind(0), Entity{ID: id * 10}).Values[0] = 999
+	k := s.Kind(0)
+	thing := func(wide, few uint32, text string) []Token {
+		return k.AppendFresh(nil, 0, "", Values{Numbers: []uint32{wide, few}, Texts: []string{text}})
 	}
-	end := func(w *bitWriter) { w.bits(0, 1); w.count(0) }
-	add := func(id uint32) func(w *bitWriter) {
-		return func(w *bitWriter) { end(w); w.bits(1, 1); w.bits(id, 32); w.bits(0, 5+1+10+4+7) }
+	good := forged(func(b *Body) { b.Add(7, 0, thing(1, 2, "x")) })
+	cases := map[string][]byte{
+		"a value above the range":  forged(func(b *Body) { b.Add(7, 0, thing(1001, 2, "x")) }),
+		"a small value above it":   forged(func(b *Body) { b.Add(7, 0, thing(1, 11, "x")) }),
+		"a long text":              forged(func(b *Body) { b.Add(7, 0, thing(1, 2, "12345")) }),
+		"a kind that is not there": forged(func(b *Body) { b.Add(7, 1, thing(1, 2, "x")) }),
+		"the ID 0":                 forged(func(b *Body) { b.Add(0, 0, thing(1, 2, "x")) }),
+		"an ID above all":          forged(func(b *Body) { b.Add(1<<32-1, 0, thing(1, 2, "x")); b.Add(0, 0, thing(1, 2, "x")) }),
+		"more after the end":       append(append([]byte{}, good...), 1, 2, 3, 4, 5, 6),
 	}
-	cases := map[string]struct {
-		through uint32
-		bodies  [][]byte
-	}{
-		"a difference above the range": {0, [][]byte{forge(func(w *bitWriter) { w.bits(0b11, 2); w.bits(2<<1, 3); w.bits(0, 2) })}},
-		"a value above the range":      {0, [][]byte{forge(func(w *bitWriter) { w.bits(0b11, 2); w.bits(0b111, 3); w.bits(1001, 10); w.bits(0, 2) })}},
-		"a small value above it":       {0, [][]byte{forge(func(w *bitWriter) { w.bits(0b101, 3); w.bits(11, 4); w.bits(0, 1) })}},
-		"a long text":                  {0, [][]byte{forge(func(w *bitWriter) { w.bits(0b1001, 4); w.text("12345") })}},
-		"a gap past the end":           {0, [][]byte{forge(func(w *bitWriter) { w.bits(0, 1); w.count(3); w.bits(0b111, 3) })}},
-		"a change after an add":        {0, [][]byte{forge(add(40)), forge(func(w *bitWriter) { w.bits(0b1, 4) })}},
-		"a change backwards":           {0, [][]byte{forge(func(w *bitWriter) { w.bits(0, 1); w.count(2); w.bits(0, 3) }), forge(func(w *bitWriter) { w.bits(0b1, 4) })}},
-		"a removal taken back":         {0, [][]byte{forge(func(w *bitWriter) { w.bits(0b1, 4) }), forge(func(w *bitWriter) { w.bits(0b101, 3); w.bits(5, 4); w.bits(0, 1) })}},
-		"a change beyond the view":     {5, [][]byte{forge(func(w *bitWriter) { w.bits(0b1, 4) })}},
-		"an add beyond the view":       {39, [][]byte{forge(add(40))}},
-		"an entity twice":              {0, [][]byte{forge(add(20))}},
-		"a value of an add": {0, [][]byte{forge(func(w *bitWriter) {
-			end(w)
-			w.bits(1, 1)
-			w.bits(40, 32)
-			w.bits(0, 5+1)
-			w.bits(1001, 10)
-			w.bits(0, 4+7)
-		})}},
-		"a kind that is not there": {0, [][]byte{forge(func(w *bitWriter) { end(w); w.bits(1, 1); w.bits(40, 32); w.bits(1, 5); w.bits(0, 1+10+4+7) })}},
-		"an end that is missing":   {0, [][]byte{{0b11}}},
-		"nothing":                  {0, [][]byte{{}}},
-	}
-	dec := NewDecoder(s)
-	apply := func(through uint32, bodies ...[]byte) error {
-		return dec.Apply(&View{}, Snapshot{Tick: 2, Base: 1, About: About{Through: through}}, base, nil, bodies...)
-	}
-	for what, c := range cases {
-		if err := apply(c.through, c.bodies...); throng.KindOf(err) != throng.Invalid {
+	for what, body := range cases {
+		dec := NewDecoder(s)
+		err := dec.Apply(Snapshot{Tick: 5, Young: true, Body: body})
+		if throng.KindOf(err) != throng.Invalid {
 			t.Errorf("%s: got %v, want Invalid", what, err)
 		}
-	}
-	for what, body := range map[string][]byte{"no change": forge(func(*bitWriter) {}), "an add": forge(add(40)), "an add between": forge(add(15))} {
-		if err := apply(0, body); err != nil {
-			t.Errorf("%s: got %v, want none", what, err)
+		if dec.Tick() != 0 || dec.Came() != 0 {
+			t.Errorf("%s: the copy is at tick %d", what, dec.Tick())
 		}
 	}
-	many := forge(func(w *bitWriter) {
-		end(w)
-		for i := range uint32(MaxEntities) {
-			w.bits(1, 1)
-			if i == 0 {
-				w.bits(40, 32)
-			} else {
-				w.count(0)
-			}
-			w.bits(0, 5+1+10+4+7)
+	dec := NewDecoder(s)
+	if err := dec.Apply(Snapshot{Tick: 5, Young: true, Body: good}); err != nil {
+		t.Fatal(err)
+	}
+	b := &Body{}
+	b.Begin(nil, 0b10, 3)
+	if err := dec.Apply(Snapshot{Tick: 8, Young: true, Since: 3, Body: b.End()}); throng.KindOf(err) != throng.Invalid {
+		t.Errorf("a tick that never came: got %v, want Invalid", err)
+	}
+	if err := dec.Apply(Snapshot{Tick: 5, Young: true, Body: good}); err != nil {
+		t.Errorf("after that, all anew: %v", err)
+	}
+	if err := dec.Apply(Snapshot{Tick: 5, Young: true, Body: good}); throng.KindOf(err) != throng.Invalid {
+		t.Errorf("the same tick again: got %v, want Invalid", err)
+	}
+	many := forged(func(b *Body) {
+		for id := range uint32(maxCopies + 1) {
+			b.Add(id+1, 0, thing(1, 2, ""))
 		}
 	})
-	if err := apply(0, many); throng.KindOf(err) != throng.Invalid {
+	if err := dec.Apply(Snapshot{Tick: 9, Young: true, Body: many}); throng.KindOf(err) != throng.Invalid {
 		t.Errorf("too many entities: got %v, want Invalid", err)
 	}
 }
@@ -114,4 +96,49 @@ func TestAViewForgetsWhatItHeld(t *testing.T) {
 		}
 		v.Reset(2)
 	}
+}
+
+// A decoder takes any bytes: it refuses them or keeps a world within its bounds,
+// and the next whole snapshot brings it back.
+func FuzzDecoder(f *testing.F) {
+	s := ruledSchema(f)
+	f.Add(uint64(1), uint16(3), []byte{1, 2, 3})
+	f.Add(uint64(2), uint16(40), []byte{255, 0, 255, 0, 7})
+	f.Add(uint64(3), uint16(9), []byte{})
+	f.Fuzz(func(t *testing.T, seed uint64, at uint16, spoil []byte) {
+		dec, d := NewDecoder(s), newTeller(s, seed)
+		n := 0
+		var last Snapshot
+		runTeller(t, d, dec, telling{12, 1, 2, 3, 6}, func(snap Snapshot, _ *View) {
+			n++
+			last = snap
+		})
+		if n == 0 {
+			return
+		}
+		bad := append([]byte{}, last.Body...)
+		for i, b := range spoil {
+			if len(bad) > 0 {
+				bad[(int(at)+i)%len(bad)] ^= b
+			}
+		}
+		raw := Snapshot{Tick: last.Tick + 1 + throng.Tick(at%40), Body: append(bad, spoil...)}
+		for _, snap := range []Snapshot{raw, {Tick: raw.Tick + 1, Young: true, Since: uint8(at % 32), Body: spoil}} {
+			if err := dec.Apply(snap); err == nil {
+				var v View
+				dec.Fill(&v)
+				dec.Hash()
+				if v.Len() > maxCopies {
+					t.Fatalf("%d entities", v.Len())
+				}
+			}
+		}
+		whole := newTeller(s, seed)
+		whole.live(5)
+		whole.tick = raw.Tick + 9
+		snap := whole.snapshot(raw.Tick+10, 0)
+		if err := dec.Apply(snap); err != nil || dec.Hash() != snap.Hash {
+			t.Fatalf("a whole snapshot after it: %v", err)
+		}
+	})
 }

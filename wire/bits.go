@@ -59,14 +59,6 @@ func (w *bitWriter) count(v uint32) {
 	}
 }
 
-// text writes a string of at most 127 bytes.
-func (w *bitWriter) text(s string) {
-	w.bits(uint32(len(s)), 7)
-	for i := range len(s) {
-		w.bits(uint32(s[i]), 8)
-	}
-}
-
 // finish pads the last byte with zero bits and returns all that was written.
 func (w *bitWriter) finish() []byte {
 	if w.n > 0 {
@@ -133,15 +125,6 @@ func (r *bitReader) count() uint32 {
 		return r.bits(12) + bucket2
 	}
 	return r.bits(32)
-}
-
-// text reads a string into buf and returns the part of it that was used.
-func (r *bitReader) text(buf *[127]byte) []byte {
-	n := r.bits(7)
-	for i := range n {
-		buf[i] = byte(r.bits(8))
-	}
-	return buf[:n]
 }
 
 // rest is what follows the last byte that was begun.

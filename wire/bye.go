@@ -20,6 +20,7 @@ const (
 	ByeFull                        // no free seat
 	ByeDenied                      // the join token is not good here any more
 	ByeDraining                    // the session takes no more players
+	ByeBehind                      // the player's client takes nothing of what it is sent
 )
 
 // String returns the word that logs and people see.
@@ -37,12 +38,13 @@ func (c ByeCode) String() string {
 		return "denied"
 	case ByeDraining:
 		return "draining"
+	case ByeBehind:
+		return "behind"
 	}
 	return "unknown"
 }
 
-// Bye is the last that a server says to a client, unreliably: it may be sent
-// more than once before the disconnect.
+// Bye is the last that a server says to a client: the last word of wire/channel.
 type Bye struct {
 	Code ByeCode
 	Text string // for people; cut at MaxByeText bytes

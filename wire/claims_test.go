@@ -163,8 +163,8 @@ func TestKeysAreTheSameForTheSame(t *testing.T) {
 	if s == SessionKey(master, "ses_local_b") || s == SessionKey([32]byte{1}, "ses_local_a") {
 		t.Error("two sessions have one key")
 	}
-	up, down, nonce := ConnKeys(s, [24]byte{5}, "ada")
-	up2, down2, nonce2 := ConnKeys(s, [24]byte{5}, "ada")
+	up, down, nonce := ConnKeys(s, [24]byte{5}, "ada", nil)
+	up2, down2, nonce2 := ConnKeys(s, [24]byte{5}, "ada", nil)
 	if up != up2 || down != down2 || nonce != nonce2 {
 		t.Error("a grant has two tokens")
 	}
@@ -172,8 +172,9 @@ func TestKeysAreTheSameForTheSame(t *testing.T) {
 		t.Error("one key serves two ends")
 	}
 	for what, other := range map[string]func() ([32]byte, [32]byte, [24]byte){
-		"player": func() ([32]byte, [32]byte, [24]byte) { return ConnKeys(s, [24]byte{5}, "bo") },
-		"grant":  func() ([32]byte, [32]byte, [24]byte) { return ConnKeys(s, [24]byte{6}, "ada") },
+		"player": func() ([32]byte, [32]byte, [24]byte) { return ConnKeys(s, [24]byte{5}, "bo", nil) },
+		"grant":  func() ([32]byte, [32]byte, [24]byte) { return ConnKeys(s, [24]byte{6}, "ada", nil) },
+		"route":  func() ([32]byte, [32]byte, [24]byte) { return ConnKeys(s, [24]byte{5}, "ada", []byte("route")) },
 	} {
 		if a, b, c := other(); a == up || b == down || c == nonce {
 			t.Errorf("another %s has the same keys", what)

@@ -1,263 +1,171 @@
 package wire
 
-import "slices"
+import "github.com/throng-gg/throng"
 
-// catchUpParts bounds what entities new to a player take of one snapshot, as
-// one lost payload loses all of it. A world that takes more is seen piece by
-// piece, in the order of IDs.
-const catchUpParts = 4
-
-// Encoder writes the bodies of snapshots:
+// A snapshot's body is one number of a range coder, whose decisions are:
 //
-//	body   = change* end add* 0
-//	change = gap, then a bit for each field: 1 and its new value if it is not
-//	         as expected (see trend); all bits 0: the entity is removed
-//	gap    = 1 for the entity of the base after the last one in this body, or
-//	         0 count, count above 0, for one that many further on
-//	end    = 0 count(0)
-//	add    = 1, ID (32 bits the first time, then count of those between),
-//	         kind (5 bits), 0 or 1 and the owner, each field in full
+//	body    = acks known* new* 0
+//	acks    = for each tick before the snapshot's, down to Since: did it come
+//	known   = for each entity that the client sees who has these, in the order of IDs:
+//	          0, it is not told; or 1 and told
+//	told    = 0 change, or 1 and: 1 gone, or 0 fresh
+//	change  = for each field that the client may see, how it differs from what is
+//	          expected (see Past): numbers and integers by their difference, few
+//	          values and strings in full
+//	new     = 1, ID (32 bits the first time, then how many are between), kind, fresh
+//	fresh   = variant, owner, each field that the client may see in full
 //
-// Entities of the base that no change names are as expected. Bodies of one
-// snapshot go on where the last one stopped; each can be read by itself.
-type Encoder struct {
-	schema *Schema
-	w      bitWriter
-	out    *Delta
-	start  int // of the current body in w
-	next   int // entity of the base after the last change in this body
-	lastID uint32
-	adding bool // the current body is past its end
-	first  bool // no add in this body yet
-}
+// Tokens of change and fresh are the same for all who have the same samples.
 
-// NewEncoder returns an encoder for views of a schema.
-func NewEncoder(s *Schema) *Encoder { return &Encoder{schema: s} }
-
-// Delta is what Encode made. Its memory is reused by the next Encode into it.
-type Delta struct {
-	Seen    Prefix   // what a player sees who applied it
-	Through uint32   // About.Through
-	Bodies  [][]byte // 1 to MaxParts
-
-	bytes []byte
-	ends  []int
-}
-
-// Encode writes what turns base into now. Base and older are what a player
-// saw at earlier ticks, older before base, or empty. Views must have entities
-// in the order of their IDs, and IDs must not come back.
-func (e *Encoder) Encode(d *Delta, now *View, base, older Prefix) {
-	e.out = d
-	e.w = bitWriter{dst: d.bytes[:0]}
-	d.ends = d.ends[:0]
-	d.Seen, d.Through = Prefix{now, len(now.records)}, 0
-	e.begin()
-	e.adding = false
-	if stop := e.changes(now, base, older); stop < base.N {
-		d.Through = base.View.records[stop].id - 1
-		d.Seen.N = now.Through(d.Through)
-	} else {
-		e.adds(now, base)
-	}
-	e.end()
-	d.bytes = e.w.dst
-	d.Bodies = d.Bodies[:0]
-	from := 0
-	for _, to := range d.ends {
-		d.Bodies = append(d.Bodies, d.bytes[from:to:to])
-		from = to
-	}
-}
-
-// changes returns the first entity of base that found no room, or base.N.
-func (e *Encoder) changes(now *View, base, older Prefix) int {
-	t := makeTrend(now.Tick, base.Tick(), older.Tick())
-	before := follower{prefix: older}
-	at := 0
-	var expected [MaxFields]uint32
-	for i := range base.N {
-		was := &base.View.records[i]
-		for at < len(now.records) && now.records[at].id < was.id {
-			at++
+// AppendChange appends how values are told by their past. base must have values.
+func (k *Kind) AppendChange(dst []Token, v Variant, is Values, p *Past) []Token {
+	before := 0
+	for i := range k.slots {
+		s := &k.slots[i]
+		if !s.seen(v) {
+			continue
 		}
-		removed := at == len(now.records) || now.records[at].id != was.id
-		k := &e.schema.kinds[was.kind]
-		if removed {
-			if !e.fit(MaxParts, func() { e.gap(i); e.w.bits(0, uint8(len(k.slots))) }) {
-				return i
+		switch s.kind {
+		case FieldString:
+			text := is.Texts[s.index]
+			changed := bit(text != p.At[0].Texts[s.index])
+			if dst = append(dst, token(contextText, changed)); changed == 1 {
+				dst = appendText(dst, text)
 			}
-			continue
-		}
-		c := change{k: k, was: base.View.At(i), is: now.At(at), expected: expected[:was.values]}
-		t.expect(c.expected, k, c.was.Values, before.values(was.id, was.kind))
-		if c.none() {
-			continue
-		}
-		if !e.fit(MaxParts, func() { e.gap(i); c.write(&e.w) }) {
-			return i
+		case FieldNumber:
+			value := is.Numbers[s.index]
+			g := p.guess(s.index, s.top, before)
+			dst = appendDifference(dst, g.context, value, g.value, g.down)
+			before = missed(value, g.value)
+		case FieldInteger, FieldBool:
+			dst = s.appendInteger(dst, is.Numbers[s.index], p)
 		}
 	}
-	return base.N
+	return dst
 }
 
-func (e *Encoder) adds(now *View, base Prefix) {
-	parts := min(MaxParts, max(catchUpParts, len(e.out.ends)+2))
-	e.endChanges()
-	at := 0
-	for i := range now.records {
-		id := now.records[i].id
-		for at < base.N && base.View.records[at].id < id {
-			at++
+func (s *slot) appendInteger(dst []Token, is uint32, p *Past) []Token {
+	was := p.At[0].Numbers[s.index]
+	context := contextInteger + p.turned(s.index)*numberNodes
+	if s.width > 4 {
+		return appendDifference(dst, context, is, was, false)
+	}
+	dst = append(dst, token(context+nodeZero, bit(is != was)))
+	if is != was && s.width > 1 {
+		dst = appendRaw(dst, is, int(s.width))
+	}
+	return dst
+}
+
+// AppendFresh appends all that a client may see of an entity.
+func (k *Kind) AppendFresh(dst []Token, v Variant, owner throng.PlayerID, is Values) []Token {
+	dst = appendRaw(dst, uint32(v), variantBits)
+	dst = append(dst, token(contextRaw, bit(owner != "")))
+	if owner != "" {
+		dst = appendText(dst, string(owner))
+	}
+	for i := range k.slots {
+		switch s := &k.slots[i]; {
+		case !s.seen(v):
+		case s.kind == FieldString:
+			dst = appendText(dst, is.Texts[s.index])
+		default:
+			dst = appendRaw(dst, is.Numbers[s.index], int(s.width))
 		}
-		if at < base.N && base.View.records[at].id == id {
-			continue
+	}
+	return dst
+}
+
+func appendText(dst []Token, s string) []Token {
+	dst = appendRaw(dst, uint32(len(s)), 7)
+	for i := range len(s) {
+		dst = appendRaw(dst, uint32(s[i]), 8)
+	}
+	return dst
+}
+
+// Body writes a snapshot's body. Begin it, say of each known entity in the order
+// of IDs what there is to say, Add the new ones likewise, End it.
+type Body struct {
+	Tally *Tally // nil: nothing is counted
+
+	e     rangeEncoder
+	acks  uint32
+	last  uint32 // ID of the last that was added; 0: none was
+	short []Token
+}
+
+// Begin begins a body in dst. acks is the ticks that came; since is how many
+// ticks before this one they may be.
+func (b *Body) Begin(dst []byte, acks uint32, since uint8) {
+	b.e.begin(dst)
+	b.acks, b.last = acks, 0
+	trail := uint32(0)
+	for i := range uint(since) {
+		came := acks >> (i + 1) & 1
+		b.token(token(contextAck+int(trail), came))
+		trail = trail<<1&7 | came
+	}
+}
+
+func (b *Body) token(t Token) {
+	b.e.token(t)
+	if b.Tally != nil {
+		b.Tally[t>>1][t&1]++
+	}
+}
+
+func (b *Body) tokens(list []Token) {
+	b.e.tokens(list)
+	if b.Tally != nil {
+		for _, t := range list {
+			b.Tally[t>>1][t&1]++
 		}
-		if !e.fit(parts, func() { e.add(now.At(i)) }) {
-			e.out.Seen.N, e.out.Through = i, id-1
-			return
-		}
 	}
 }
 
-// fit writes a record into this body or, when it is full, the next one. It
-// reports false, having written nothing, when that would make too many.
-func (e *Encoder) fit(parts int, write func()) bool {
-	m := e.w.mark()
-	write()
-	if e.w.size() < e.start+MaxBody { // a byte is left for what ends it
-		return true
-	}
-	e.w.rewind(m)
-	if len(e.out.ends)+1 >= parts {
-		return false
-	}
-	adding := e.adding
-	e.end()
-	e.begin()
-	if adding {
-		e.endChanges()
-	}
-	write()
-	return true
+// Untold passes over a known entity.
+func (b *Body) Untold(s *Samples) { b.token(token(contextMention+s.mention(b.acks), 0)) }
+
+// Change tells a known entity's change.
+func (b *Body) Change(s *Samples, change []Token) {
+	b.token(token(contextMention+s.mention(b.acks), 1))
+	b.token(token(contextSpecial, 0))
+	b.tokens(change)
 }
 
-func (e *Encoder) begin() {
-	e.start, e.next, e.first, e.adding = len(e.w.dst), 0, true, false
+// Gone tells that a known entity is not seen any more.
+func (b *Body) Gone(s *Samples) {
+	b.token(token(contextMention+s.mention(b.acks), 1))
+	b.token(token(contextSpecial, 1))
+	b.token(token(contextGone, 1))
 }
 
-func (e *Encoder) endChanges() {
-	e.w.bits(0, 1)
-	e.w.count(0)
-	e.adding = true
+// Fresh tells a known entity anew.
+func (b *Body) Fresh(s *Samples, fresh []Token) {
+	b.token(token(contextMention+s.mention(b.acks), 1))
+	b.token(token(contextSpecial, 1))
+	b.token(token(contextGone, 0))
+	b.tokens(fresh)
 }
 
-func (e *Encoder) end() {
-	if !e.adding {
-		e.endChanges()
-	}
-	e.w.bits(0, 1)
-	e.w.finish()
-	e.out.ends = append(e.out.ends, len(e.w.dst))
-}
-
-func (e *Encoder) gap(i int) {
-	if i == e.next {
-		e.w.bits(1, 1)
+// Add tells a new entity; known ones are all told.
+func (b *Body) Add(id uint32, kind int, fresh []Token) {
+	b.token(token(contextMore, 1))
+	if b.short = b.short[:0]; b.last == 0 {
+		b.short = appendRaw(b.short, id, 32)
 	} else {
-		e.w.bits(0, 1)
-		e.w.count(uint32(i - e.next))
+		b.short = appendAmount(b.short, contextGap, id-b.last-1)
 	}
-	e.next = i + 1
+	b.last = id
+	b.tokens(appendRaw(b.short, uint32(kind), kindBits))
+	b.tokens(fresh)
 }
 
-func (e *Encoder) add(n Entity) {
-	e.w.bits(1, 1)
-	if e.first {
-		e.w.bits(n.ID, 32)
-	} else {
-		e.w.count(n.ID - e.lastID - 1)
-	}
-	e.first, e.lastID = false, n.ID
-	e.w.bits(uint32(n.Kind), 5)
-	e.w.flag(n.Owner != "")
-	if n.Owner != "" {
-		e.w.text(string(n.Owner))
-	}
-	for _, s := range e.schema.kinds[n.Kind].slots {
-		if s.kind == FieldString {
-			e.w.text(n.Texts[s.index])
-		} else {
-			e.w.bits(n.Values[s.index], s.width)
-		}
-	}
+// End ends the body and returns dst with it.
+func (b *Body) End() []byte {
+	b.token(token(contextMore, 0))
+	return b.e.finish()
 }
 
-// change is one entity that both views have.
-type change struct {
-	k        *Kind
-	was, is  Entity
-	expected []uint32
-}
-
-func (c *change) none() bool {
-	return slices.Equal(c.expected, c.is.Values) && slices.Equal(c.was.Texts, c.is.Texts)
-}
-
-func (c *change) write(w *bitWriter) {
-	for i := range c.k.slots {
-		s := &c.k.slots[i]
-		if s.kind == FieldString {
-			text := c.is.Texts[s.index]
-			w.flag(text != c.was.Texts[s.index])
-			if text != c.was.Texts[s.index] {
-				w.text(text)
-			}
-			continue
-		}
-		was, is := c.expected[s.index], c.is.Values[s.index]
-		w.flag(was != is)
-		if was != is {
-			s.write(w, was, is)
-		}
-	}
-}
-
-// The buckets of a value's difference: a prefix of 0, 10 or 110, then so many
-// bits; 111, or 11 where the values have no more than farBits, then the value.
-const (
-	nearBits, midBits, farBits = 2, 5, 9
-
-	nearEnd = 1 << nearBits
-	midEnd  = nearEnd + 1<<midBits
-	farEnd  = midEnd + 1<<farBits
-)
-
-// write writes a value that is not the one that was expected: nothing if there
-// is only one other, the value itself in up to 4 bits, else in a bucket.
-func (s *slot) write(w *bitWriter, was, is uint32) {
-	if s.width <= 4 {
-		if s.width > 1 {
-			w.bits(is, s.width)
-		}
-		return
-	}
-	diff := 2*(int64(is)-int64(was)) - 2 // up by 1, down by 1, up by 2: 0, 1, 2
-	if is < was {
-		diff = 2*(int64(was)-int64(is)) - 1
-	}
-	switch {
-	case diff < nearEnd:
-		w.bits(uint32(diff)<<1, 1+nearBits)
-	case diff < midEnd:
-		w.bits(uint32(diff-nearEnd)<<2|0b01, 2+midBits)
-	case s.width <= farBits:
-		w.bits(0b11, 2)
-		w.bits(is, s.width)
-	case diff < farEnd:
-		w.bits(uint32(diff-midEnd)<<3|0b011, 3+farBits)
-	default:
-		w.bits(0b111, 3)
-		w.bits(is, s.width)
-	}
-}
+const kindBits = 5

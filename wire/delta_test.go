@@ -11,325 +11,316 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// same says how two views differ, "" if they do not.
-func same(got, want *View, n int) string {
-	if got.Len() != n {
-		return fmt.Sprintf("%d entities, want %d", got.Len(), n)
+// teller is a server of a few entities to one client, as plain as can be: it
+// tells all that the client does not have.
+type teller struct {
+	schema *Schema
+	r      *rand.Rand
+	tick   throng.Tick
+	since  throng.Tick
+	came   uint32 // acknowledged: bit i is tick-i
+	things []*thing
+	body   Body
+	lastID uint32
+}
+
+type thing struct {
+	id      uint32
+	kind    int
+	owner   throng.PlayerID
+	gone    bool
+	sees    Variant
+	past    map[throng.Tick]Values
+	shown   map[throng.Tick]Variant
+	now     Values
+	told    Samples
+	settled throng.Tick
+}
+
+func newTeller(s *Schema, seed uint64) *teller {
+	return &teller{schema: s, r: rand.New(rand.NewPCG(seed, 1))}
+}
+
+// live lets things come, change and go.
+func (d *teller) live(spawn int) {
+	for _, t := range d.things {
+		k := d.schema.Kind(t.kind)
+		switch d.r.IntN(60) {
+		case 0:
+			t.gone = true
+		case 1:
+			t.gone = false
+		case 2:
+			t.sees = Variant(d.r.IntN(8))
+		}
+		for i := range k.slots {
+			s := &k.slots[i]
+			switch d.r.IntN(12) {
+			case 0:
+				d.set(s, t)
+			case 1, 2, 3, 4, 5:
+				if s.kind == FieldNumber {
+					t.now.Numbers[s.index] = uint32(min(uint64(t.now.Numbers[s.index])+uint64(t.id%40), uint64(s.top)))
+				}
+			}
+		}
 	}
-	for i := range n {
-		if g, w := got.At(i), want.At(i); !reflect.DeepEqual(g, w) {
-			return fmt.Sprintf("entity %d is %+v, want %+v", i, g, w)
+	for range spawn {
+		d.lastID += 1 + uint32(d.r.IntN(2))*uint32(d.r.IntN(100))
+		t := &thing{id: d.lastID, kind: d.r.IntN(d.schema.Len()), past: map[throng.Tick]Values{}, shown: map[throng.Tick]Variant{}}
+		if d.r.IntN(2) == 0 {
+			t.owner = throng.PlayerID(fmt.Sprintf("player.%d", d.r.IntN(9)))
+		}
+		k := d.schema.Kind(t.kind)
+		t.now = Values{Numbers: make([]uint32, k.values), Texts: make([]string, k.texts)}
+		for i := range k.slots {
+			d.set(&k.slots[i], t)
+		}
+		d.things = append(d.things, t)
+	}
+}
+
+func (d *teller) set(s *slot, t *thing) {
+	v := d.r.Uint32()
+	if s.kind == FieldString {
+		t.now.Texts[s.index] = CutText(fmt.Sprintf("%d ünd mehr %d", v, v), int(s.top))
+		return
+	}
+	t.now.Numbers[s.index] = uint32(uint64(v) % (uint64(s.top) + 1))
+}
+
+func (t *thing) keep(k *Kind, tick throng.Tick) Values {
+	v := Values{Numbers: append([]uint32{}, t.now.Numbers...), Texts: append([]string{}, t.now.Texts...)}
+	k.Mask(v, t.sees)
+	t.past[tick], t.shown[tick] = v, t.sees
+	return v
+}
+
+// snapshot tells the world at a tick; some things are left out.
+func (d *teller) snapshot(tick throng.Tick, leaveOut int) Snapshot {
+	by := uint32(min(tick-d.tick, History))
+	for _, t := range d.things {
+		if age, ok := t.told.Leaving(by, d.came); ok {
+			t.settled = d.tick - throng.Tick(age)
+		}
+		t.told.Advance(by, d.came)
+	}
+	d.came <<= by
+	d.tick = tick
+	if d.since == 0 {
+		d.since = tick
+	}
+	s := Snapshot{Tick: tick}
+	if age := tick - d.since; age < History {
+		s.Young, s.Since = true, uint8(age)
+	}
+	d.body.Begin(nil, d.came, s.since())
+	var news []*thing
+	for _, t := range d.things {
+		is := t.keep(d.schema.Kind(t.kind), tick)
+		seen := t.told.Seen(d.came)
+		if leaveOut > 0 && d.r.IntN(leaveOut) == 0 {
+			if seen {
+				d.body.Untold(&t.told)
+			}
+			continue
+		}
+		switch {
+		case !seen && !t.gone:
+			news = append(news, t)
+		case seen && t.gone:
+			d.body.Gone(&t.told)
+			t.told.Told |= 1
+			t.told.Gone |= 1
+		case seen:
+			d.tell(t, is)
+		}
+	}
+	for _, t := range news {
+		d.body.Add(t.id, t.kind, d.schema.Kind(t.kind).AppendFresh(nil, t.sees, t.owner, t.past[tick]))
+		t.told.Told |= 1
+		t.told.Fresh |= 1
+	}
+	s.Body = d.body.End()
+	h := Hash{}
+	for _, t := range d.things {
+		switch at, ok := t.newest(tick, d.came|1); {
+		case !ok:
+		case at == 0:
+			h.Settled(t.id, uint8(t.kind))
+		default:
+			h.Entity(Entity{ID: t.id, Kind: t.kind, Owner: t.owner, Values: t.past[at].Numbers, Texts: t.past[at].Texts})
+		}
+	}
+	s.HasHash, s.Hash = true, h.Sum()
+	return s
+}
+
+// newest is when it was told last, as these ticks have it; 0: it settled.
+func (t *thing) newest(tick throng.Tick, came uint32) (at throng.Tick, ok bool) {
+	told := t.told.Told & came
+	if told == 0 {
+		return 0, t.told.Settled
+	}
+	return tick - throng.Tick(trailing(told)), t.told.Gone&(told&-told) == 0
+}
+
+func (d *teller) tell(t *thing, is Values) {
+	k := d.schema.Kind(t.kind)
+	p := Past{Bases: t.told.Bases(d.came)}
+	base := t.settled
+	if p.Base != 0 {
+		base = d.tick - throng.Tick(p.Base)
+	}
+	t.told.Told |= 1
+	before := t.told
+	before.Told &^= 1
+	if t.shown[base] != t.sees {
+		d.body.Fresh(&before, k.AppendFresh(nil, t.sees, t.owner, is))
+		t.told.Fresh |= 1
+		return
+	}
+	p.At[0] = t.past[base]
+	if p.Older != 0 {
+		p.At[1] = t.past[d.tick-throng.Tick(p.Older)]
+	}
+	if p.Oldest != 0 {
+		p.At[2] = t.past[d.tick-throng.Tick(p.Oldest)]
+	}
+	d.body.Change(&before, k.AppendChange(nil, t.sees, is, &p))
+}
+
+// check says how a client's copy differs, "" if it does not.
+func (d *teller) check(dec *Decoder, s Snapshot) string {
+	if got := dec.Hash(); got != s.Hash {
+		return fmt.Sprintf("hash %08x, want %08x", got, s.Hash)
+	}
+	var v View
+	dec.Fill(&v)
+	for i := range v.Len() {
+		e, age := v.At(i), v.Age(i)
+		for _, t := range d.things {
+			if t.id != e.ID {
+				continue
+			}
+			at := v.Tick - throng.Tick(age)
+			if age == History {
+				continue // it was checked while it was young
+			}
+			want := Entity{ID: t.id, Kind: t.kind, Owner: t.owner, Values: t.past[at].Numbers, Texts: t.past[at].Texts}
+			if !reflect.DeepEqual(fmt.Sprint(e), fmt.Sprint(want)) {
+				return fmt.Sprintf("entity is %+v, want %+v of tick %d", e, want, at)
+			}
 		}
 	}
 	return ""
 }
 
-// drift makes the next view of a world: some entities move on, some jump, some
-// change slowly, go or come.
-type drift struct {
-	schema *Schema
-	r      *rand.Rand
-	last   uint32
-}
-
-func (d *drift) next(from *View, spawn int) *View {
-	to := &View{}
-	to.Reset(from.Tick + 1)
-	for i := range from.Len() {
-		was := from.At(i)
-		if d.r.IntN(50) == 0 {
-			continue
-		}
-		k := d.schema.Kind(was.Kind)
-		is := to.Add(k, was)
-		copy(is.Values, was.Values)
-		copy(is.Texts, was.Texts)
-		d.change(k, is, was.ID)
-	}
-	for range spawn {
-		d.last += 1 + uint32(d.r.IntN(2))*uint32(d.r.IntN(100))
-		e := Entity{ID: d.last, Kind: d.r.IntN(d.schema.Len())}
-		if d.r.IntN(2) == 0 {
-			e.Owner = throng.PlayerID(fmt.Sprintf("player.%d", d.r.IntN(9)))
-		}
-		k := d.schema.Kind(e.Kind)
-		in := to.Add(k, e)
-		for i := range k.slots {
-			if d.r.IntN(2) == 0 {
-				d.set(&k.slots[i], in, d.r.Uint32())
-			}
-		}
-	}
-	return to
-}
-
-func (d *drift) change(k *Kind, e Entity, id uint32) {
-	for j := range k.slots {
-		s := &k.slots[j]
-		switch d.r.IntN(12) {
-		case 0:
-			d.set(s, e, d.r.Uint32())
-		case 1, 2, 3, 4, 5:
-			if s.kind == FieldNumber {
-				e.Values[s.index] = uint32(min(uint64(e.Values[s.index])+uint64(id%40), uint64(s.top)))
-			}
-		}
-	}
-}
-
-func (d *drift) set(s *slot, e Entity, v uint32) {
-	if s.kind == FieldString {
-		e.Texts[s.index] = CutText(fmt.Sprintf("%d ünd mehr %d", v, v), int(s.top))
-		return
-	}
-	e.Values[s.index] = uint32(uint64(v) % (uint64(s.top) + 1))
-}
-
-func TestDeltasComeBack(t *testing.T) {
+func ruledSchema(t interface{ Fatal(...any) }) *Schema {
 	s := testSchema(t)
+	if _, err := s.Define("ruled", []Field{
+		{Name: "x", Kind: FieldNumber, Max: 100, Precision: 0.1},
+		{Name: "secret", Kind: FieldInteger, Max: 1000, Owner: true},
+		{Name: "detail", Kind: FieldNumber, Max: 10, Precision: 0.1, Within: 20},
+		{Name: "name", Kind: FieldString, Max: 10, Within: 50},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Whatever is lost, left out or late: both sides hold the same integers.
+func TestDeltasComeBack(t *testing.T) {
+	s := ruledSchema(t)
 	rapid.Check(t, func(t *rapid.T) {
-		d := &drift{schema: s, r: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))}
-		views := []*View{{}}
-		for range rapid.IntRange(2, 40).Draw(t, "ticks") {
-			views = append(views, d.next(views[len(views)-1], rapid.IntRange(0, 60).Draw(t, "spawn")))
-		}
-		pick := func(what string, from, to int) (int, Prefix) {
-			i := rapid.IntRange(from, to).Draw(t, what)
-			if i == 0 {
-				return i, Prefix{}
-			}
-			return i, Prefix{views[i], rapid.IntRange(0, views[i].Len()).Draw(t, what+" seen")}
-		}
-		last := len(views) - 1
-		b, base := pick("base", max(0, last-31), last-1)
-		_, older := pick("older", 0, max(0, b-1))
-		enc, dec := NewEncoder(s), NewDecoder(s)
-		var delta Delta
-		for range 2 { // memory that was used before changes nothing
-			enc.Encode(&delta, views[last], base, older)
-		}
-		got := decode(t, dec, &delta, base, older)
-		if diff := same(got, views[last], delta.Seen.N); diff != "" {
-			t.Fatal(diff)
-		}
-		if got.Hash() != views[last].HashThrough(delta.Seen.N) {
-			t.Fatal("the same view has another hash")
-		}
-		if delta.Through == 0 && delta.Seen.N != views[last].Len() {
-			t.Fatalf("%d of %d entities are called all", delta.Seen.N, views[last].Len())
-		}
+		seed := rapid.Uint64().Draw(t, "seed")
+		loss := rapid.IntRange(0, 3).Draw(t, "loss of 4")
+		delay := rapid.IntRange(0, 6).Draw(t, "delay")
+		leaveOut := rapid.IntRange(0, 3).Draw(t, "leave out of")
+		spawn := rapid.IntRange(1, 40).Draw(t, "spawn")
+		ticks := rapid.IntRange(2, 120).Draw(t, "ticks")
+		runTeller(t, newTeller(s, seed), NewDecoder(s), telling{ticks, loss, delay, leaveOut, spawn}, nil)
 	})
 }
 
-// decode is what a client does that saw base and older.
-func decode(t interface{ Fatalf(string, ...any) }, dec *Decoder, d *Delta, base, older Prefix) *View {
-	cut := func(p Prefix) *View {
-		if p.View == nil {
-			return nil
-		}
-		v := *p.View
-		v.records = v.records[:p.N]
-		return &v
-	}
-	head := Snapshot{Tick: d.Seen.View.Tick, Parts: uint8(len(d.Bodies)), Base: base.Tick(), Older: older.Tick(), About: About{Through: d.Through}}
-	var bodies [][]byte
-	for _, b := range d.Bodies {
-		if len(b) > MaxBody {
-			t.Fatalf("a body has %d bytes, at most %d fit", len(b), MaxBody)
-		}
-		bodies = append(bodies, b)
-	}
-	got := &View{}
-	if err := dec.Apply(got, head, cut(base), cut(older), bodies...); err != nil {
-		t.Fatalf("apply: %v", err)
-	}
-	return got
-}
+// telling is how: of four snapshots loss are lost, one thing of leaveOut is left out.
+type telling struct{ ticks, loss, delay, leaveOut, spawn int }
 
-func TestABigWorldIsSeenPieceByPiece(t *testing.T) {
-	s := testSchema(t)
-	d := &drift{schema: s, r: rand.New(rand.NewPCG(1, 2))}
-	world := d.next(&View{}, MaxEntities)
-	enc, dec := NewEncoder(s), NewDecoder(s)
-	var delta Delta
-	base := Prefix{}
-	for steps := 1; ; steps++ {
-		from := base.N
-		enc.Encode(&delta, world, base, Prefix{})
-		if len(delta.Bodies) > catchUpParts {
-			t.Fatalf("step %d has %d parts, want at most %d", steps, len(delta.Bodies), catchUpParts)
+type failer interface{ Fatalf(string, ...any) }
+
+// runTeller tells a client for so many ticks; each is acknowledged after a delay,
+// and none is in doubt when History leaves it behind.
+func runTeller(t failer, d *teller, dec *Decoder, how telling, each func(Snapshot, *View)) {
+	d.live(how.spawn)
+	tick := throng.Tick(1)
+	var acks []throng.Tick
+	for range how.ticks {
+		for len(acks) > how.delay || len(acks) > 0 && tick-acks[0] >= History {
+			if age := d.tick - acks[0]; age < History {
+				d.came |= 1 << age
+			}
+			acks = acks[1:]
 		}
-		if diff := same(decode(t, dec, &delta, base, Prefix{}), world, delta.Seen.N); diff != "" {
-			t.Fatalf("step %d: %s", steps, diff)
+		snap := d.snapshot(tick, how.leaveOut)
+		if d.r.IntN(4) >= how.loss {
+			if err := dec.Apply(snap); err != nil {
+				t.Fatalf("tick %d: %v", tick, err)
+			}
+			acks = append(acks, tick)
+			if diff := d.check(dec, snap); diff != "" {
+				t.Fatalf("tick %d: %s", tick, diff)
+			}
+			if each != nil {
+				var v View
+				dec.Fill(&v)
+				each(snap, &v)
+			}
 		}
-		if delta.Through == 0 {
-			break
+		d.live(d.r.IntN(3) / 2)
+		if tick++; d.r.IntN(20) == 0 {
+			tick += throng.Tick(d.r.IntN(4))
 		}
-		if delta.Seen.N <= from {
-			t.Fatalf("step %d shows %d entities after %d", steps, delta.Seen.N, from)
-		}
-		next := *world
-		next.Tick++
-		world, base = &next, Prefix{world, delta.Seen.N}
 	}
 }
 
-func TestWhatDoesNotFitIsCut(t *testing.T) {
-	s := testSchema(t)
-	d := &drift{schema: s, r: rand.New(rand.NewPCG(3, 4))}
-	was := d.next(&View{}, MaxEntities)
-	is := &View{}
-	is.Reset(2)
-	for i := range was.Len() {
-		e := was.At(i)
-		k := s.Kind(e.Kind)
-		in := is.Add(k, e)
-		for j := range k.slots {
-			d.set(&k.slots[j], in, d.r.Uint32())
-		}
-	}
-	var delta Delta
-	base := Prefix{was, was.Len()}
-	NewEncoder(s).Encode(&delta, is, base, Prefix{})
-	if len(delta.Bodies) != MaxParts || delta.Through == 0 || delta.Seen.N == 0 || delta.Seen.N == is.Len() {
-		t.Fatalf("%d parts, through %d, %d of %d seen", len(delta.Bodies), delta.Through, delta.Seen.N, is.Len())
-	}
-	if diff := same(decode(t, NewDecoder(s), &delta, base, Prefix{}), is, delta.Seen.N); diff != "" {
-		t.Fatal(diff)
-	}
-}
-
-// What moves in a line is expected and takes no room.
+// What moves in a line is expected and takes hardly any room.
 func TestLinesAreExpected(t *testing.T) {
 	s := testSchema(t)
-	at := func(tick throng.Tick) *View {
-		v := &View{}
-		v.Reset(tick)
+	k := s.Kind(0)
+	at := func(tick, id uint32) Values {
+		return Values{Numbers: []uint32{100 + 11*tick, 3000 - tick*id, 0, 0, 0}, Texts: []string{"x"}}
+	}
+	bits := func(bases Bases) int {
+		n := 0
 		for id := range uint32(50) {
-			e := v.Add(s.Kind(0), Entity{ID: id + 1})
-			e.Values[0], e.Values[1] = 100+11*uint32(tick), 3000-uint32(tick)*id
+			p := Past{Bases: bases, At: [3]Values{at(uint32(20-bases.Base), id), at(uint32(20-bases.Older), id), at(uint32(20-bases.Oldest), id)}}
+			n += Cost(k.AppendChange(nil, VariantOwner, at(20, id), &p))
 		}
-		return v
+		return n / 256
 	}
-	now, base, older := at(20), at(15), at(10)
-	var delta Delta
-	NewEncoder(s).Encode(&delta, now, Prefix{base, 50}, Prefix{older, 50})
-	if got := len(delta.Bodies[0]); got != 1 {
-		t.Errorf("50 entities on their way take %d bytes, want 1", got)
+	if got := bits(Bases{5, 10, 15}); got > 50*3 {
+		t.Errorf("50 entities on their way take %d bits, want at most 150", got)
 	}
-	NewEncoder(s).Encode(&delta, now, Prefix{base, 50}, Prefix{})
-	if got := len(delta.Bodies[0]); got < 100 {
-		t.Errorf("50 entities take %d bytes without an older view: they do not move", got)
+	if got := bits(Bases{Base: 5}); got < 50*8 {
+		t.Errorf("50 entities take %d bits without an older sample: they do not move", got)
 	}
 }
 
-func TestHashFindsEveryChange(t *testing.T) {
-	s := testSchema(t)
-	rapid.Check(t, func(t *rapid.T) {
-		d := &drift{schema: s, r: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))}
-		v := d.next(&View{}, rapid.IntRange(1, 30).Draw(t, "entities"))
-		want := v.Hash()
-		differs := func(what string) {
-			if v.Hash() == want {
-				t.Fatalf("%s does not change the hash", what)
-			}
-		}
-		for i := range v.values {
-			bit := uint32(1) << rapid.IntRange(0, 31).Draw(t, "bit")
-			v.values[i] ^= bit
-			differs("a value")
-			v.values[i] ^= bit
-		}
-		for i, was := range v.texts {
-			v.texts[i] = was + "\x00"
-			differs("a text")
-			v.texts[i] = was
-		}
-		for i := range v.records {
-			was := v.records[i]
-			v.records[i].id ^= 1 << 20
-			differs("an ID")
-			v.records[i] = was
-			v.records[i].kind ^= 1
-			differs("a kind")
-			v.records[i] = was
-			v.records[i].owner += "x"
-			differs("an owner")
-			v.records[i] = was
-		}
-		d.r.Shuffle(len(v.records), func(i, j int) { v.records[i], v.records[j] = v.records[j], v.records[i] })
-		if v.Hash() != want {
-			t.Fatal("the order changes the hash")
-		}
-		v.records = v.records[1:]
-		differs("a lost entity")
-	})
-}
-
-func TestTrendRoundsTheSameWayEverywhere(t *testing.T) {
-	cases := []struct {
-		ahead, behind           int64
-		base, older, top, wants uint32
+func TestBasesAreOfThoseThatCame(t *testing.T) {
+	for _, c := range []struct {
+		s    Samples
+		acks uint32
+		want Bases
 	}{
-		{4, 4, 100, 90, 1000, 110},
-		{1, 2, 100, 99, 1000, 101}, // 100.5
-		{1, 2, 99, 100, 1000, 99},  // 98.5
-		{1, 3, 99, 101, 1000, 98},  // 98.33
-		{31, 1, 100, 0, 1000, 1000},
-		{31, 1, 0, 100, 1000, 0},
-		{30, 1, 1<<32 - 1, 0, 1<<32 - 1, 1<<32 - 1},
-	}
-	for _, c := range cases {
-		if got := (trend{c.ahead, c.behind}).at(c.base, c.older, c.top); got != c.wants {
-			t.Errorf("%+v: got %d", c, got)
+		{Samples{}, 1<<32 - 2, Bases{}},
+		{Samples{Told: 1<<32 - 1}, 1<<32 - 1 - 63, Bases{6, 12, 18}},
+		{Samples{Told: 1<<32 - 1}, 0b1110, Bases{1, 3, 0}},
+		{Samples{Told: 1<<32 - 1, Fresh: 1<<4 | 1<<20}, 1<<32 - 2, Bases{1, 3, 4}},
+		{Samples{Told: 1<<32 - 1, Gone: 1<<5 | 1<<3}, 1<<5 | 1<<3 | 1<<2 | 1<<7, Bases{2, 7, 0}},
+		{Samples{Told: 1<<31 | 1<<30}, 1<<32 - 2, Bases{30, 31, 0}},
+	} {
+		if got := c.s.Bases(c.acks); got != c.want {
+			t.Errorf("%+v acknowledged %b: got %+v, want %+v", c.s, c.acks, got, c.want)
 		}
 	}
-}
-
-func FuzzApply(f *testing.F) {
-	s := testSchema(f)
-	d := &drift{schema: s, r: rand.New(rand.NewPCG(5, 6))}
-	views := []*View{{}}
-	for range 8 {
-		views = append(views, d.next(views[len(views)-1], 12))
-	}
-	var delta Delta
-	enc := NewEncoder(s)
-	base, older := Prefix{views[6], views[6].Len()}, Prefix{views[4], views[4].Len()}
-	enc.Encode(&delta, views[8], base, older)
-	f.Add(delta.Bodies[0], uint32(0))
-	enc.Encode(&delta, views[8], Prefix{}, Prefix{})
-	f.Add(delta.Bodies[0], uint32(40))
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, uint32(0))
-	dec := NewDecoder(s)
-	f.Fuzz(func(t *testing.T, body []byte, through uint32) {
-		for _, from := range []*View{nil, views[6]} {
-			head := Snapshot{Tick: 8, Parts: 1, About: About{Through: through}}
-			var before *View
-			if from != nil {
-				head.Base, head.Older, before = 6, 4, views[4]
-			}
-			got := &View{}
-			if err := dec.Apply(got, head, from, before, body, body); err != nil {
-				continue
-			}
-			// What was accepted is a world that a server could have sent.
-			if got.Len() > MaxEntities {
-				t.Fatalf("%d entities", got.Len())
-			}
-			for i := range got.Len() {
-				k := s.Kind(got.At(i).Kind)
-				for j := range k.slots {
-					sl := &k.slots[j]
-					if sl.kind == FieldString && len(got.At(i).Texts[sl.index]) > int(sl.top) ||
-						sl.kind != FieldString && got.At(i).Values[sl.index] > sl.top {
-						t.Fatalf("entity %+v is out of range", got.At(i))
-					}
-				}
-				if i > 0 && got.At(i).ID <= got.At(i-1).ID {
-					t.Fatal("IDs do not go up")
-				}
-			}
-		}
-	})
 }

@@ -58,7 +58,7 @@ func TestGoldenClaims(t *testing.T) {
 	}
 	master := [32]byte{0: 1, 31: 2}
 	key := SessionKey(master, "ses_local_7f0123456789abcdef")
-	up, down, nonce := ConnKeys(key, [24]byte{0: 3, 23: 4}, "ada")
+	up, down, nonce := ConnKeys(key, [24]byte{0: 3, 23: 4}, "ada", nil)
 	for _, k := range []struct {
 		about string
 		bytes []byte
@@ -78,18 +78,24 @@ func TestGoldenClaims(t *testing.T) {
 func TestGoldenMessages(t *testing.T) {
 	var cases []golden
 	cases = append(cases, golden{"input", someInput(), hex.EncodeToString(AppendInput(nil, someInput()))})
-	back := someInput()
-	back.Reconnect = 2
-	cases = append(cases, golden{"input that has reconnect token 2", back, hex.EncodeToString(AppendInput(nil, back))})
+	one := Input{Sequence: 1, Count: 1}
+	cases = append(cases, golden{"input, the first", one, hex.EncodeToString(AppendInput(nil, one))})
 	for _, s := range someSnapshots() {
-		cases = append(cases, golden{"snapshot", plainSnapshot{s, fmt.Sprintf("%016x", s.About.Hash), hex.EncodeToString(s.Body)}, hex.EncodeToString(AppendSnapshot(nil, s))})
+		cases = append(cases, golden{"snapshot", plainSnapshot{s, hex.EncodeToString(s.Body)}, hex.EncodeToString(AppendSnapshot(nil, s))})
 	}
 	bye := Bye{ByeEvicted, "a newer join took the seat, € 1"}
 	cases = append(cases, golden{"bye", bye, hex.EncodeToString(AppendBye(nil, bye))})
-	w := Welcome{Protocol: 1, TickRate: 30, Capacity: 50, Player: "ada", Session: "ses_local_7f", Place: "arena", Version: 3, Schema: &Schema{}}
-	cases = append(cases, golden{"welcome without kinds", w, hex.EncodeToString(SplitWelcome(w)[0])})
+	w := Welcome{Protocol: Protocol, TickRate: 30, Capacity: 50, Player: "ada", Session: "ses_local_7f", Place: "arena", Version: 3, Schema: &Schema{}}
+	cases = append(cases, golden{"welcome without kinds", w, hex.EncodeToString(AppendWelcome(nil, w))})
 	w.Schema = testSchema(t)
-	cases = append(cases, golden{"welcome with the kinds of delta.json", nil, hex.EncodeToString(SplitWelcome(w)[0])})
+	cases = append(cases, golden{"welcome with kinds", nil, hex.EncodeToString(AppendWelcome(nil, w))})
+	w.Schema = movingSchema(t)
+	cases = append(cases, golden{"welcome with kinds that move", nil, hex.EncodeToString(AppendWelcome(nil, w))})
+	message, err := AppendPlace(nil, somePlaceMessage())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases = append(cases, golden{"a place's message", somePlaceMessage(), hex.EncodeToString(message)})
 	checkGolden(t, "messages.json", cases)
 }
 
@@ -106,7 +112,7 @@ func TestGoldenReconnect(t *testing.T) {
 		}
 		cases = append(cases,
 			golden{"reconnect", plainReconnect{
-				r.Number, r.Protocol, r.Create, r.Expire, r.Timeout,
+				r.Protocol, r.Create, r.Expire, r.Timeout,
 				hex.EncodeToString(r.Nonce[:]), hex.EncodeToString(r.Sealed[:]),
 				hex.EncodeToString(r.ClientToServer[:]), hex.EncodeToString(r.ServerToClient[:]),
 			}, hex.EncodeToString(AppendReconnect(nil, r))},
@@ -117,24 +123,21 @@ func TestGoldenReconnect(t *testing.T) {
 	checkGolden(t, "reconnect.json", cases)
 }
 
-// A handoff's payloads, and what they say.
+// A handoff, and what it says.
 func TestGoldenHandoff(t *testing.T) {
 	h := someHandoff(t)
-	payloads, err := SplitHandoff(h)
+	message, err := AppendHandoff(nil, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases []golden
-	for _, p := range payloads {
-		cases = append(cases, golden{About: "payload", Hex: hex.EncodeToString(p)})
-	}
+	cases := []golden{{About: "message", Hex: hex.EncodeToString(message)}}
 	said := plainHandoff{
 		string(h.Session), string(h.Place), int(h.Version), string(h.Key.Caller), string(h.Key.Ticket), h.Code, h.Web.URL, nil, h.Socket,
 	}
 	for _, c := range h.Web.Certificates {
 		said.Certificates = append(said.Certificates, hex.EncodeToString(c[:]))
 	}
-	cases = append(cases, golden{"what they say, and the token", said, hex.EncodeToString(h.Token)})
+	cases = append(cases, golden{"what it says, and the token", said, hex.EncodeToString(h.Token)})
 	checkGolden(t, "handoff.json", cases)
 }
 
@@ -149,7 +152,6 @@ type plainHandoff struct {
 
 // plainReconnect says bytes in hexadecimal.
 type plainReconnect struct {
-	Number                                        uint8
 	Protocol, Create, Expire                      uint64 `json:",string"`
 	Timeout                                       int32
 	Nonce, Sealed, ClientToServer, ServerToClient string
@@ -158,7 +160,6 @@ type plainReconnect struct {
 // plainSnapshot says in hexadecimal what JSON's readers would round or take for text.
 type plainSnapshot struct {
 	Snapshot
-	Hash string // About.Hash
 	Body string
 }
 
@@ -177,52 +178,16 @@ func plainView(v *View) plain {
 	return p
 }
 
-// The views of ticks 1, 3 and 6, and what turns nothing, the view of 3, and the
-// views of 1 and 3 together into the one of 6.
+// Snapshots of a world of all kinds of fields, with rules of who sees them, that a
+// client acknowledges late and not all of, and what it sees after each.
 func TestGoldenDelta(t *testing.T) {
-	s := testSchema(t)
-	made := map[throng.Tick]*View{}
-	for _, tick := range []throng.Tick{1, 3, 6} {
-		v := &View{}
-		v.Reset(tick)
-		for id := uint32(1); id <= 12; id++ {
-			if id == 4 && tick == 6 || id > 9 && tick < 6 {
-				continue
-			}
-			e := Entity{ID: id*id + 1, Kind: int(id % 3)}
-			if id%2 == 0 {
-				e.Owner = throng.PlayerID(fmt.Sprintf("plr_%d", id))
-			}
-			in := v.Add(s.Kind(e.Kind), e)
-			for i, slot := range s.Kind(e.Kind).slots {
-				switch {
-				case slot.kind == FieldString:
-					in.Texts[slot.index] = []string{"", "grün", "red"}[(int(tick)/3+int(id))%3]
-				case slot.width > 4:
-					in.Values[slot.index] = (uint32(tick)*id*uint32(i+1) + id) << (uint(id) % 5) % slot.top
-				default:
-					in.Values[slot.index] = (uint32(tick) + id) % (slot.top + 1)
-				}
-			}
-		}
-		made[tick] = v
-	}
-	enc := NewEncoder(s)
-	var delta Delta
-	all := func(tick throng.Tick) Prefix { return Prefix{made[tick], made[tick].Len()} }
+	s := ruledSchema(t)
 	cases := []golden{{"schema", nil, hex.EncodeToString(AppendSchema(nil, s))}}
-	add := func(about string, now throng.Tick, base, older Prefix) {
-		enc.Encode(&delta, made[now], base, older)
-		decoded := decode(t, NewDecoder(s), &delta, base, older)
-		if diff := same(decoded, made[now], made[now].Len()); diff != "" {
-			t.Errorf("%s: %s", about, diff)
-		}
-		cases = append(cases, golden{about, plainView(made[now]), hex.EncodeToString(delta.Bodies[0])})
+	runTeller(t, newTeller(s, 4), NewDecoder(s), telling{60, 1, 2, 3, 8}, func(snap Snapshot, v *View) {
+		cases = append(cases, golden{"snapshot", plainView(v), hex.EncodeToString(AppendSnapshot(nil, snap))})
+	})
+	if len(cases) < 30 {
+		t.Fatalf("got %d snapshots", len(cases))
 	}
-	add("tick 1 from nothing", 1, Prefix{}, Prefix{})
-	add("tick 3 from base 1", 3, all(1), Prefix{})
-	add("tick 6 from nothing", 6, Prefix{}, Prefix{})
-	add("tick 6 from base 3", 6, all(3), Prefix{})
-	add("tick 6 from base 3, older 1", 6, all(3), all(1))
 	checkGolden(t, "delta.json", cases)
 }

@@ -27,25 +27,13 @@ func TestHandoffComesBack(t *testing.T) {
 	full.Token = someToken(t, 3, strings.Repeat("[2001:db8::7]:40000 ", 32))
 	plain := Handoff{Session: "ses", Token: someToken(t, 3, "192.0.2.1:7000")}
 	for _, want := range []Handoff{someHandoff(t), full, plain} {
-		payloads, err := SplitHandoff(want)
+		b, err := AppendHandoff(nil, want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var sum uint32
-		var data [][]byte
-		for i, b := range payloads {
-			p, err := ParseHandoffPart(b)
-			if err != nil || int(p.Part) != i || int(p.Parts) != len(payloads) || len(b) > MaxPayload {
-				t.Fatalf("part %d of %d, %d bytes: got %+v, %v", i, len(payloads), len(b), p, err)
-			}
-			sum, data = p.Sum, append(data, p.Data)
-		}
-		got, err := JoinHandoff(sum, data)
+		got, err := ParseHandoff(b)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
-		}
-		if _, err := JoinHandoff(sum+1, data); throng.KindOf(err) != throng.Invalid || err == nil {
-			t.Errorf("another sum: got %v, want Invalid", err)
 		}
 	}
 }
@@ -65,17 +53,9 @@ func TestSpoiltHandoffIsInvalid(t *testing.T) {
 	badURL.Web.URL = "javascript:alert(1)"
 	many.Web.Certificates = make([][32]byte, throng.MaxCertificates+1)
 	for name, h := range map[string]Handoff{"a token of zeros": noToken, "a URL of another kind": badURL, "5 certificates": many} {
-		if _, err := SplitHandoff(h); throng.KindOf(err) != throng.Invalid || err == nil {
+		if _, err := AppendHandoff(nil, h); throng.KindOf(err) != throng.Invalid || err == nil {
 			t.Errorf("%s: got %v, want Invalid", name, err)
 		}
-	}
-	part, err := SplitHandoff(someHandoff(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	part[0][1] = 4 << 4 // one of five
-	if _, err := ParseHandoffPart(part[0]); throng.KindOf(err) != throng.Invalid || err == nil {
-		t.Errorf("a part of five: got %v, want Invalid", err)
 	}
 }
 

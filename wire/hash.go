@@ -1,35 +1,57 @@
 package wire
 
-// Hash is a 64-bit fingerprint of all entities, whatever the order in which
-// they were added. A change of one value always changes it. It is for finding
-// faults, not for keeping out an attacker.
+// Hash is a fingerprint of entities, whatever the order in which they are added. A
+// change of one value always changes View.Hash. It is for finding faults, not for
+// keeping out an attacker. The zero Hash is of none.
 //
 // It is two sums modulo 2^32, the upper and the lower half, of a hash of each
 // entity, in steps that languages without 64-bit integers can do too: for each
 // word w, s = (s ^ w) * factor; s ^= s >> 15. The words of an entity are its
 // ID, kind, owner, values and texts; a string is its length in bytes, then its
 // bytes by four, the first one lowest. See lane for the factors.
-func (v *View) Hash() uint64 { return v.HashThrough(len(v.records)) }
+type Hash struct{ upper, lower uint32 }
 
-// HashThrough is the Hash of the first n entities.
-func (v *View) HashThrough(n int) uint64 {
-	var upper, lower uint32
-	for i := range v.records[:n] {
-		r := &v.records[i]
-		h := lanes{0x9747b28c, 0x3c6ef372}
-		h.word(r.id)
-		h.word(uint32(r.kind))
-		h.text(string(r.owner))
-		for _, w := range v.values[r.value : r.value+uint32(r.values)] {
-			h.word(w)
-		}
-		for _, s := range v.texts[r.text : r.text+uint32(r.texts)] {
-			h.text(s)
-		}
-		upper += finish(h.upper)
-		lower += finish(h.lower)
+// Entity adds an entity.
+func (h *Hash) Entity(e Entity) {
+	l := lanes{0x9747b28c, 0x3c6ef372}
+	l.word(e.ID)
+	l.word(uint32(e.Kind))
+	l.text(string(e.Owner))
+	for _, w := range e.Values {
+		l.word(w)
 	}
-	return uint64(upper)<<32 | uint64(lower)
+	for _, s := range e.Texts {
+		l.text(s)
+	}
+	h.add(l)
+}
+
+// Settled adds an entity of which both sides know the values for long.
+func (h *Hash) Settled(id uint32, kind uint8) {
+	l := lanes{0x9747b28c, 0x3c6ef372}
+	l.word(id)
+	l.word(uint32(kind))
+	h.add(l)
+}
+
+func (h *Hash) add(l lanes) {
+	h.upper += finish(l.upper)
+	h.lower += finish(l.lower)
+}
+
+// Plus adds the entities of another one.
+func (h *Hash) Plus(o Hash) { h.upper, h.lower = h.upper+o.upper, h.lower+o.lower }
+
+// Sum is the upper half, which snapshots have.
+func (h *Hash) Sum() uint32 { return h.upper }
+
+// Hash is of all entities.
+func (v *View) Hash() uint64 {
+	h := Hash{}
+	for i := range v.records {
+		h.Entity(v.At(i))
+	}
+	return uint64(h.upper)<<32 | uint64(h.lower)
 }
 
 type lanes struct{ upper, lower uint32 }

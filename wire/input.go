@@ -10,9 +10,6 @@ import (
 // that the server may not have.
 const MaxMoves = 8
 
-// reconnectBits hold 0 to ReconnectNumbers.
-const reconnectBits = 2
-
 // Move is what a player wants for one step. X and Y are -127 to 127.
 type Move struct {
 	X, Y    int8
@@ -37,13 +34,11 @@ func axis(v float64) int8 {
 // Input goes to the server, usually once a tick: moves, and what was received.
 type Input struct {
 	Sequence uint32      // of the newest move, from 1
-	Ack      throng.Tick // newest snapshot that was decoded; 0: send a whole one
-	Welcomed bool        // the welcome was received
+	Ack      throng.Tick // newest snapshot that was decoded; 0: all is to be sent anew
+	Came     uint32      // which before it were: bit i is the tick i+1 before Ack
 	Sent     uint16      // the client's clock, milliseconds; comes back in a snapshot
 	Count    uint8       // moves, 1 to MaxMoves
 	Moves    [MaxMoves]Move
-	// Reconnect is the Number of the newest reconnect token that came; 0: none.
-	Reconnect uint8
 }
 
 // AppendInput appends the message. Moves[Count-1] is the newest.
@@ -51,8 +46,8 @@ func AppendInput(dst []byte, in Input) []byte {
 	w := bitWriter{dst: append(dst, byte(MessageInput))}
 	w.bits(in.Sequence, 32)
 	w.bits(uint32(in.Ack), 32)
+	w.bits(in.Came, 31)
 	w.bits(uint32(in.Sent), 16)
-	w.flag(in.Welcomed)
 	count := max(1, min(in.Count, MaxMoves))
 	w.bits(uint32(count-1), 3)
 	var before Move
@@ -65,9 +60,6 @@ func AppendInput(dst []byte, in Input) []byte {
 		}
 		before = m
 	}
-	if in.Reconnect != 0 { // nothing is 0
-		w.bits(uint32(in.Reconnect), reconnectBits)
-	}
 	return w.finish()
 }
 
@@ -77,7 +69,7 @@ func ParseInput(payload []byte) (Input, error) {
 		return Input{}, throng.Errorf(throng.Invalid, "not an input")
 	}
 	r := bitReader{src: payload[1:]}
-	in := Input{Sequence: r.bits(32), Ack: throng.Tick(r.bits(32)), Sent: uint16(r.bits(16)), Welcomed: r.flag()}
+	in := Input{Sequence: r.bits(32), Ack: throng.Tick(r.bits(32)), Came: r.bits(31), Sent: uint16(r.bits(16))}
 	in.Count = uint8(r.bits(3) + 1)
 	var before Move
 	for i := range in.Count {
@@ -90,6 +82,5 @@ func ParseInput(payload []byte) (Input, error) {
 	if r.short {
 		return Input{}, throng.Errorf(throng.Invalid, "an input of %d bytes ends too early", len(payload))
 	}
-	in.Reconnect = uint8(r.bits(reconnectBits)) // past the end: 0
 	return in, nil
 }

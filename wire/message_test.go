@@ -12,17 +12,17 @@ import (
 )
 
 func someInput() Input {
-	in := Input{Sequence: 70000, Ack: 1234, Welcomed: true, Sent: 54321, Count: 4}
+	in := Input{Sequence: 70000, Ack: 1234, Came: 1<<30 | 5, Sent: 54321, Count: 4}
 	in.Moves = [MaxMoves]Move{{X: 127, Y: -127, Buttons: 1}, {X: 127, Y: -127, Buttons: 1}, {}, {X: 3, Buttons: 1 << 31}}
 	return in
 }
 
 func someSnapshots() []Snapshot {
 	return []Snapshot{
-		{Tick: 1, Parts: 1, Body: []byte{1, 2}},
-		{Tick: 1000, Parts: 1, Base: 997, Older: 969, About: About{Input: 65535, HasEcho: true, Sent: 40000, Hold: 17}, Body: []byte{}},
-		{Tick: 1 << 31, Part: 0, Parts: 16, About: About{Through: 1<<32 - 1, HasEcho: true, Sent: 1, Hold: 255, HasHash: true, Hash: 1<<64 - 2}, Body: []byte{9}},
-		{Tick: 1<<32 - 1, Part: 15, Parts: 16, Base: 1<<32 - 32, Body: []byte{255}},
+		{Tick: 1, Young: true, Body: []byte{1, 2}},
+		{Tick: 1000, Input: 255, HasEcho: true, Sent: 40000, Hold: 17, Body: []byte{}},
+		{Tick: 1 << 31, Young: true, Since: 31, HasEcho: true, Sent: 1, Hold: 255, HasHash: true, Hash: 1<<32 - 2, Body: []byte{9}},
+		{Tick: 1<<32 - 1, HasHash: true, Hash: 7, Body: []byte{255}},
 	}
 }
 
@@ -40,7 +40,7 @@ func TestInputComesBack(t *testing.T) {
 	for i := range full.Moves {
 		full.Moves[i] = Move{X: int8(i), Y: 127, Buttons: 1<<32 - 1}
 	}
-	if n := len(AppendInput(nil, full)); n > 66 {
+	if n := len(AppendInput(nil, full)); n > 70 {
 		t.Errorf("the longest input has %d bytes", n)
 	}
 }
@@ -65,7 +65,7 @@ func TestSnapshotComesBack(t *testing.T) {
 		if head := len(b) - len(want.Body); head > snapshotHeaderMax {
 			t.Errorf("a header has %d bytes, want at most %d", head, snapshotHeaderMax)
 		}
-		got, err := ParseSnapshot(b)
+		got, err := ParseSnapshot(b, want.Tick-100)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
@@ -119,7 +119,7 @@ func FuzzCutText(f *testing.F) {
 	})
 }
 
-func TestWelcomeComesBackInParts(t *testing.T) {
+func TestWelcomeComesBack(t *testing.T) {
 	s := testSchema(t)
 	for i := range 20 {
 		var fields []Field
@@ -131,23 +131,11 @@ func TestWelcomeComesBackInParts(t *testing.T) {
 		}
 	}
 	want := Welcome{Protocol: Protocol, TickRate: 30, Capacity: 200, Player: "ada", Session: "ses_local_x", Place: "arena", Version: 7, Schema: s}
-	payloads := SplitWelcome(want)
-	if len(payloads) < 2 {
-		t.Fatalf("got %d parts, want several", len(payloads))
+	b := AppendWelcome(nil, want)
+	if len(b) > MaxMessage {
+		t.Fatalf("got %d bytes", len(b))
 	}
-	var data [][]byte
-	var sum uint32
-	for i, payload := range payloads {
-		if len(payload) > MaxPayload {
-			t.Errorf("part %d has %d bytes", i, len(payload))
-		}
-		p, err := ParseWelcomePart(payload)
-		if err != nil || int(p.Part) != i || int(p.Parts) != len(payloads) {
-			t.Fatalf("part %d: got %+v, %v", i, p, err)
-		}
-		data, sum = append(data, p.Data), p.Sum
-	}
-	got, err := JoinWelcome(sum, data)
+	got, err := ParseWelcome(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,10 +146,8 @@ func TestWelcomeComesBackInParts(t *testing.T) {
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	data[0] = bytes.Clone(data[0])
-	data[0][5] ^= 1
-	if _, err := JoinWelcome(sum, data); throng.KindOf(err) != throng.Invalid {
-		t.Errorf("changed: got %v, want Invalid", err)
+	if _, err := ParseWelcome(b[:len(b)-1]); throng.KindOf(err) != throng.Invalid {
+		t.Errorf("cut short: got %v, want Invalid", err)
 	}
 	future := AppendWelcome(nil, Welcome{Protocol: Protocol + 1, Schema: &Schema{}})
 	if _, err := ParseWelcome(future); throng.KindOf(err) != throng.Unsupported {
@@ -176,15 +162,16 @@ func FuzzParseMessages(f *testing.F) {
 	f.Add(AppendInput(nil, someInput()))
 	f.Add(AppendBye(nil, Bye{ByeKicked, "enough"}))
 	f.Add(AppendReconnect(nil, someReconnect()))
-	f.Add(SplitWelcome(Welcome{Protocol: Protocol, Schema: testSchema(f)})[0])
+	f.Add(AppendWelcome(nil, Welcome{Protocol: Protocol, Schema: testSchema(f)}))
+	f.Add([]byte{7, 2, 'h', 'i', 2, 1, 'a', 1, 1, 'b', 3, 1, 0, 'x'})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if in, err := ParseInput(b); err == nil {
 			if again, err := ParseInput(AppendInput(nil, in)); err != nil || again != in {
 				t.Fatalf("input %+v came back as %+v, %v", in, again, err)
 			}
 		}
-		if s, err := ParseSnapshot(b); err == nil {
-			if again, err := ParseSnapshot(AppendSnapshot(nil, s)); err != nil || !reflect.DeepEqual(again, s) {
+		if s, err := ParseSnapshot(b, 4711); err == nil {
+			if again, err := ParseSnapshot(AppendSnapshot(nil, s), 4711); err != nil || !reflect.DeepEqual(again, s) {
 				t.Fatalf("snapshot %+v came back as %+v, %v", s, again, err)
 			}
 		}
@@ -196,16 +183,55 @@ func FuzzParseMessages(f *testing.F) {
 		if r, err := ParseReconnect(b); err == nil && !bytes.Equal(AppendReconnect(nil, r), b) {
 			t.Fatalf("reconnect %+v came back otherwise", r)
 		}
-		if p, err := ParseHandoffPart(b); err == nil && !bytes.Equal(AppendHandoffPart(nil, p), b) {
-			t.Fatalf("handoff %+v came back otherwise", p)
+		if m, err := ParsePlace(b); err == nil {
+			if again, err := AppendPlace(nil, m); err != nil || !bytes.Equal(again, b) {
+				t.Fatalf("%+v came back otherwise, %v", m, err)
+			}
 		}
-		if p, err := ParseWelcomePart(b); err == nil {
-			if !bytes.Equal(AppendWelcomePart(nil, p), b) {
-				t.Fatalf("welcome %+v came back otherwise", p)
-			}
-			if w, err := ParseWelcome(p.Data); err == nil && len(AppendWelcome(nil, w)) > maxWelcome+1000 {
-				t.Fatalf("a welcome grew")
-			}
+		if w, err := ParseWelcome(b); err == nil && len(AppendWelcome(nil, w)) > MaxMessage+1000 {
+			t.Fatalf("a welcome grew")
 		}
 	})
+}
+
+func TestPlaceMessagesComeBack(t *testing.T) {
+	for _, want := range []throng.Message{{Name: "hit"}, somePlaceMessage()} {
+		b, err := AppendPlace(nil, want)
+		if err != nil || len(b) != want.Size() {
+			t.Fatalf("got %d bytes, %v, want %d", len(b), err, want.Size())
+		}
+		got, err := ParsePlace(b)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+		}
+		for n := range b {
+			if _, err := ParsePlace(b[:n]); throng.KindOf(err) != throng.Invalid || err == nil {
+				t.Fatalf("cut at %d: got %v, want Invalid", n, err)
+			}
+		}
+	}
+}
+
+func somePlaceMessage() throng.Message {
+	return throng.Message{Name: "score", Fields: []throng.MessageField{
+		{Name: "by", Value: "grün"}, {Name: "final", Value: false}, {Name: "points", Value: -2.5}, {Name: "won", Value: true},
+	}}
+}
+
+func TestPlaceMessagesAreBounded(t *testing.T) {
+	field := func(value any) throng.Message {
+		return throng.Message{Name: "x", Fields: []throng.MessageField{{Name: "a", Value: value}}}
+	}
+	long := strings.Repeat("a", throng.MaxMessageText)
+	for name, m := range map[string]throng.Message{
+		"no name": {}, "a long name": {Name: strings.Repeat("n", throng.MaxMessageName+1)},
+		"an integer": field(1), "no value": field(nil), "no number": field(math.NaN()), "too large": field(math.Inf(1)), "a long string": field(long + "a"),
+		"a field twice": {Name: "x", Fields: []throng.MessageField{{Name: "a", Value: true}, {Name: "a", Value: true}}},
+		"1,026 bytes":   {Name: "x", Fields: []throng.MessageField{{Name: "a", Value: long}, {Name: "b", Value: long}}},
+		"17 fields":     {Name: "x", Fields: make([]throng.MessageField, throng.MaxMessageFields+1)},
+	} {
+		if _, err := AppendPlace(nil, m); throng.KindOf(err) != throng.Invalid || err == nil {
+			t.Errorf("%s: got %v, want Invalid", name, err)
+		}
+	}
 }

@@ -1,29 +1,63 @@
 package wire
 
-import "github.com/throng-gg/throng"
+import "math/bits"
 
-// trend says how far a line through two views goes on: numbers are expected to
-// move after base as they moved from older to base.
-type trend struct {
-	ahead  int64 // ticks from base to now
-	behind int64 // ticks from older to base; 0: nothing is expected to move
+// Values is the fields of an entity at a tick: numbers, integers and bools, and
+// strings, in the order of the kind's fields.
+type Values struct {
+	Numbers []uint32
+	Texts   []string
 }
 
-func makeTrend(now, base, older throng.Tick) trend {
-	if base == 0 || older == 0 {
-		return trend{}
+// Past is what an entity's new values are told by: what it was at the samples
+// of Bases. Base has no values: there is none.
+type Past struct {
+	Bases
+	At [3]Values
+}
+
+// guess is what a number is expected to be, and what is known of how well.
+type guess struct {
+	value   uint32
+	context int
+	down    bool // it was going down
+}
+
+// guess expects number i to go on as it went between the two newest samples.
+// before is how well the number before was expected: 0 for the first.
+func (p *Past) guess(i uint8, top uint32, before int) guess {
+	base := p.At[0].Numbers[i]
+	if p.Older == 0 {
+		return guess{value: base, context: context(0, 0, before)}
 	}
-	return trend{ahead: int64(now) - int64(base), behind: int64(base) - int64(older)}
+	older := p.At[1].Numbers[i]
+	trend := 1
+	if older != base {
+		trend = 2
+	}
+	g := guess{down: base < older}
+	g.value = onward(base, older, int64(p.Base), int64(p.Older-p.Base), top)
+	missed := 0
+	if p.Oldest != 0 {
+		was := onward(older, p.At[2].Numbers[i], int64(p.Older-p.Base), int64(p.Oldest-p.Older), top)
+		missed = 1 + min(bits.Len32(max(was, base)-min(was, base)), errorStates-2)
+	}
+	g.context = context(trend, missed, before)
+	return g
 }
 
-// at is base + (base-older) * ahead/behind, rounded half up, within 0 to top.
-func (t trend) at(base, older, top uint32) uint32 {
+func context(trend, missed, before int) int {
+	return contextNumber + ((trend*errorStates+missed)*beforeStates+before)*numberNodes
+}
+
+// onward is base + (base-older) * ahead/behind, rounded half up, within 0 to top.
+func onward(base, older uint32, ahead, behind int64, top uint32) uint32 {
 	if base == older {
 		return base
 	}
-	moved := (int64(base) - int64(older)) * t.ahead
-	p := int64(base) + floorDiv(2*moved+t.behind, 2*t.behind)
-	return uint32(max(0, min(p, int64(top))))
+	moved := (int64(base) - int64(older)) * ahead
+	v := int64(base) + floorDiv(2*moved+behind, 2*behind)
+	return uint32(max(0, min(v, int64(top))))
 }
 
 func floorDiv(a, b int64) int64 {
@@ -34,53 +68,22 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// expect fills the values that base is expected to have now. older is nil when
-// the entity was not there.
-func (t trend) expect(values []uint32, k *Kind, base, older []uint32) {
-	copy(values, base)
-	if t.behind == 0 || older == nil {
-		return
-	}
-	for i := range k.slots {
-		if s := &k.slots[i]; s.kind == FieldNumber {
-			values[s.index] = t.at(base[s.index], older[s.index], s.top)
-		}
-	}
-}
-
-// Prefix is the first N entities of a view: what a player sees of it. The zero
-// Prefix is empty. Later versions of the server may choose otherwise what
-// concerns a player; a client does not notice.
-type Prefix struct {
-	View *View
-	N    int
-}
-
-// Tick is the tick of the view; 0 when there is none.
-func (p Prefix) Tick() throng.Tick {
-	if p.View == nil {
+// turned is how likely an integer is to be another one: 0 unknown, 1 it was the
+// same, 2 it was not.
+func (p *Past) turned(i uint8) int {
+	switch {
+	case p.Older == 0:
 		return 0
+	case p.At[0].Numbers[i] == p.At[1].Numbers[i]:
+		return 1
 	}
-	return p.View.Tick
+	return 2
 }
 
-// follower finds entities of a prefix by IDs that go up.
-type follower struct {
-	prefix Prefix
-	at     int
-}
-
-// values returns the values of the entity with the ID, nil when it is not there.
-func (f *follower) values(id uint32, kind uint8) []uint32 {
-	for f.at < f.prefix.N && f.prefix.View.records[f.at].id < id {
-		f.at++
+// missed is how well a number was expected, for the one after it.
+func missed(is, expected uint32) int {
+	if is == expected {
+		return 1
 	}
-	if f.at == f.prefix.N {
-		return nil
-	}
-	v := f.prefix.View
-	if r := &v.records[f.at]; r.id == id && r.kind == kind {
-		return v.values[r.value : r.value+uint32(r.values)]
-	}
-	return nil
+	return 2
 }

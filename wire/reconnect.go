@@ -7,47 +7,36 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// ReconnectNumbers is how many numbers reconnect tokens take in turn: 1, 2, 3
-// and 1 again. 0 is no token.
-const ReconnectNumbers = 3
-
 // Reconnect gives a connected client a token with which it can come back into
 // its seat after the connection was lost: all of a netcode 1.02 connect token
 // but the server's addresses, which the client knows from the token that it
-// came with. It is repeated until an input says that it came (Input.Reconnect).
-// A new connection gets three, one a second, and then one every 15 s, so that
+// came with. A new connection gets three, one a second, and then one every 15 s, so that
 // the newest is good for at least 45 s. Over UDP each makes one connection.
 // Over WebTransport and WebSocket it is good again when the answer to it, or the
 // connection that it made, was lost.
 //
-// For other languages: the message is 1,142 bytes, in this order, numbers
+// For other languages: the message is 1,141 bytes, in this order, numbers
 // little-endian, without padding.
 //
 //	offset  bytes
 //	     0      1  5, the message
-//	     1      1  Number
-//	     2      8  Protocol
-//	    10      8  Create
-//	    18      8  Expire
-//	    26     24  Nonce
-//	    50   1024  Sealed
-//	  1074      4  Timeout
-//	  1078     32  ClientToServer
-//	  1110     32  ServerToClient
+//	     1      8  Protocol
+//	     9      8  Create
+//	    17      8  Expire
+//	    25     24  Nonce
+//	    49   1024  Sealed
+//	  1073      4  Timeout
+//	  1077     32  ClientToServer
+//	  1109     32  ServerToClient
 //
 // What Token makes of it, and of the token that the client came with, is 2,048
-// bytes: the 13 bytes "NETCODE 1.02\0"; bytes 2 to 1077 of this message as they
+// bytes: the 13 bytes "NETCODE 1.02\0"; bytes 1 to 1076 of this message as they
 // are; the addresses of the token that the client came with, as they stand from
 // its byte 1089 on (a count of 4 bytes, then each address: one byte 1, 4 bytes
-// and a port of 2; or one byte 2, 16 bytes and a port of 2); bytes 1078 to 1141
+// and a port of 2; or one byte 2, 16 bytes and a port of 2); bytes 1077 to 1140
 // of this message; zeros. Over WebTransport and WebSocket it is used as the join
 // token was.
-//
-// A client answers with Input.Reconnect, 2 bits that follow the last move: the
-// Number of the newest that it has, 0 for none. An input may end before them,
-// which is 0.
 type Reconnect struct {
-	Number         uint8  // 1 to ReconnectNumbers
 	Protocol       uint64 // of netcode
 	Create, Expire uint64 // Unix seconds, by the registry's clock; only their difference means something to a client
 	Nonce          [24]byte
@@ -58,7 +47,7 @@ type Reconnect struct {
 }
 
 const (
-	reconnectSize = 1 + 1 + 3*8 + 24 + 1024 + 4 + 2*32
+	reconnectSize = 1 + 3*8 + 24 + 1024 + 4 + 2*32
 
 	tokenSize      = 2048
 	tokenVersion   = "NETCODE 1.02\x00"
@@ -68,7 +57,7 @@ const (
 
 // AppendReconnect appends the message.
 func AppendReconnect(dst []byte, r Reconnect) []byte {
-	out := append(dst, byte(MessageReconnect), r.Number)
+	out := append(dst, byte(MessageReconnect))
 	out = r.appendHead(out)
 	return r.appendKeys(out)
 }
@@ -78,11 +67,8 @@ func ParseReconnect(payload []byte) (Reconnect, error) {
 	if MessageOf(payload) != MessageReconnect || len(payload) != reconnectSize {
 		return Reconnect{}, throng.Errorf(throng.Invalid, "not a reconnect of %d bytes", len(payload))
 	}
-	r := Reconnect{Number: payload[1]}
-	if r.Number < 1 || r.Number > ReconnectNumbers {
-		return Reconnect{}, throng.Errorf(throng.Invalid, "a reconnect token has the number %d, not 1 to %d", r.Number, ReconnectNumbers)
-	}
-	readKeys(&r, readHead(&r, payload[2:]))
+	var r Reconnect
+	readKeys(&r, readHead(&r, payload[1:]))
 	if r.Create > r.Expire {
 		return Reconnect{}, throng.Errorf(throng.Invalid, "a reconnect token expires before it was made")
 	}
@@ -90,13 +76,13 @@ func ParseReconnect(payload []byte) (Reconnect, error) {
 }
 
 // ReconnectOf takes apart a netcode connect token of 2,048 bytes; its addresses
-// are not kept. Invalid: it is none, or the number is out of bounds.
-func ReconnectOf(token []byte, number uint8) (Reconnect, error) {
+// are not kept. Invalid: it is none.
+func ReconnectOf(token []byte) (Reconnect, error) {
 	addresses, err := addressesOf(token)
 	if err != nil {
 		return Reconnect{}, err
 	}
-	r := Reconnect{Number: number}
+	var r Reconnect
 	readHead(&r, token[len(tokenVersion):])
 	readKeys(&r, token[tokenAddresses+len(addresses):])
 	// One set of checks: what would not be read is not made.

@@ -30,7 +30,7 @@ func someToken(tb testing.TB, seed byte, servers string) []byte {
 }
 
 func someReconnect() Reconnect {
-	r := Reconnect{Number: 3, Protocol: netcode.ProtocolID, Create: 1767225630, Expire: 1767225691, Timeout: -5}
+	r := Reconnect{Protocol: netcode.ProtocolID, Create: 1767225630, Expire: 1767225691, Timeout: -5}
 	for i := range r.Sealed {
 		r.Sealed[i] = byte(i * 7)
 	}
@@ -41,23 +41,16 @@ func someReconnect() Reconnect {
 	return r
 }
 
-func TestReconnectFitsOnePayloadAndComesBack(t *testing.T) {
+func TestReconnectComesBack(t *testing.T) {
 	want := someReconnect()
 	b := AppendReconnect(nil, want)
-	if len(b) > MaxPayload {
-		t.Errorf("got %d bytes, at most %d are allowed", len(b), MaxPayload)
-	}
 	got, err := ParseReconnect(b)
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 	}
 	spoilt := map[string][]byte{"cut short": b[:len(b)-1], "longer": append(bytes.Clone(b), 0)}
-	for name, number := range map[string]byte{"no number": 0, "number 4": 4} {
-		spoilt[name] = bytes.Clone(b)
-		spoilt[name][1] = number
-	}
 	spoilt["expires before it was made"] = bytes.Clone(b)
-	binary.LittleEndian.PutUint64(spoilt["expires before it was made"][18:], want.Create-1)
+	binary.LittleEndian.PutUint64(spoilt["expires before it was made"][17:], want.Create-1)
 	for name, payload := range spoilt {
 		if _, err := ParseReconnect(payload); throng.KindOf(err) != throng.Invalid || err == nil {
 			t.Errorf("%s: got %v, want Invalid", name, err)
@@ -72,9 +65,9 @@ func TestReconnectMakesTheTokenAgain(t *testing.T) {
 		"127.0.0.1:7777", "[2001:db8::7]:40000 192.0.2.1:1", strings.Repeat("[2001:db8::7]:40000 ", netcode.MaxServers),
 	} {
 		made := someToken(t, 7, servers)
-		r, err := ReconnectOf(made, 2)
-		if err != nil || r.Number != 2 {
-			t.Fatalf("%s: got number %d, %v", servers, r.Number, err)
+		r, err := ReconnectOf(made)
+		if err != nil {
+			t.Fatalf("%s: %v", servers, err)
 		}
 		if got, err := r.Token(made); err != nil || !bytes.Equal(got, made) {
 			t.Errorf("%s: %v, or the token came back otherwise", servers, err)
@@ -107,13 +100,8 @@ func TestReconnectRefusesWhatIsNoToken(t *testing.T) {
 		if _, err := (Reconnect{}).Token(bad); throng.KindOf(err) != throng.Invalid || err == nil {
 			t.Errorf("Token of %s: got %v, want Invalid", name, err)
 		}
-		if _, err := ReconnectOf(bad, 1); throng.KindOf(err) != throng.Invalid || err == nil {
+		if _, err := ReconnectOf(bad); throng.KindOf(err) != throng.Invalid || err == nil {
 			t.Errorf("ReconnectOf %s: got %v, want Invalid", name, err)
-		}
-	}
-	for _, number := range []uint8{0, ReconnectNumbers + 1} {
-		if _, err := ReconnectOf(good, number); throng.KindOf(err) != throng.Invalid || err == nil {
-			t.Errorf("number %d: got %v, want Invalid", number, err)
 		}
 	}
 }
@@ -126,7 +114,7 @@ func FuzzReconnectToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r, err := ReconnectOf(token, 3)
+		r, err := ReconnectOf(token)
 		if err != nil || r != someReconnect() {
 			t.Fatalf("got %+v, %v", r, err)
 		}
@@ -134,24 +122,4 @@ func FuzzReconnectToken(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
-}
-
-// An input of a client that knows nothing of reconnect tokens has none.
-func TestInputSaysWhichReconnectTokenCame(t *testing.T) {
-	for number := range uint8(ReconnectNumbers + 1) {
-		for count := uint8(1); count <= MaxMoves; count++ {
-			want := Input{Sequence: 7, Count: count, Reconnect: number}
-			want.Moves[count-1] = Move{X: 1, Buttons: 9}
-			got, err := ParseInput(AppendInput(nil, want))
-			if err != nil || got != want {
-				t.Errorf("got %+v, %v, want %+v", got, err, want)
-			}
-		}
-	}
-	one := Input{Sequence: 1, Count: 1}
-	acks := one
-	acks.Reconnect = 3
-	if a, b := len(AppendInput(nil, one)), len(AppendInput(nil, acks)); a != b {
-		t.Errorf("an input with one move has %d bytes with the number of a token and %d without, want the same", b, a)
-	}
 }

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"cmp"
 	"hash/fnv"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/throng-gg/throng"
@@ -37,7 +39,25 @@ type Field struct {
 	Kind      FieldKind
 	Min, Max  float64
 	Precision float64 // of numbers only
+
+	// Who sees it; others see Min, false or "". The owner of an entity sees all.
+	Owner  bool    // nobody else
+	Within float64 // who is this near; 0: whoever sees the entity
 }
+
+// Variant is which of an entity's fields a player sees: how many of the kind's
+// distances (see Kind.Distances) he is within, and VariantOwner if it is his.
+type Variant uint8
+
+// VariantOwner sees all fields.
+const VariantOwner Variant = 1 << 2
+
+const (
+	variantBits  = 3
+	maxDistances = 3
+
+	audienceOwner = 4
+)
 
 // Kind is a kind of entities. The one with index k is Schema.Kind(k).
 type Kind struct {
@@ -47,6 +67,12 @@ type Kind struct {
 	values int // fields that are integers on the wire
 	texts  int // fields that are strings
 	bits   int // of all fields, at most
+
+	distances []float64 // of fields, the longest first
+	owned     bool      // the owner alone sees some
+	gait      Gait
+	// Who sees each value and each text; see Audience.
+	valueAudience, textAudience []uint8
 }
 
 // slot is where and how a field is kept.
@@ -55,6 +81,13 @@ type slot struct {
 	index uint8  // among the kind's values, or its texts
 	width uint8  // bits of a value
 	top   uint32 // highest value; of a text: most bytes
+	near  uint8  // seen by who is within so many distances
+	owner bool   // seen by the owner alone
+}
+
+// seen says whether a player sees the field.
+func (s *slot) seen(v Variant) bool {
+	return v&VariantOwner != 0 || !s.owner && uint8(v) >= s.near
 }
 
 // Schema is the kinds of entities of one session, fixed before its first tick.
@@ -88,6 +121,22 @@ func (s *Schema) Define(name string, fields []Field) (int, error) {
 			return 0, err
 		}
 	}
+	if len(k.distances) > maxDistances {
+		return 0, throng.AtField(throng.Invalid, "kind "+name, "has fields with %d distances, at most %d are allowed", len(k.distances), maxDistances)
+	}
+	for i, f := range fields {
+		s := &k.slots[i]
+		s.near = uint8(slices.Index(k.distances, f.Within) + 1)
+		audience := s.near
+		if s.owner {
+			k.owned, audience = true, audienceOwner
+		}
+		if s.kind == FieldString {
+			k.textAudience = append(k.textAudience, audience)
+		} else {
+			k.valueAudience = append(k.valueAudience, audience)
+		}
+	}
 	if k.bits > maxEntityBytes*8 {
 		return 0, throng.AtField(throng.Invalid, "kind "+name, "takes up to %d bytes, at most %d are allowed", k.bits/8, maxEntityBytes)
 	}
@@ -112,7 +161,14 @@ func (k *Kind) add(f Field) error {
 	if err != nil {
 		return err
 	}
-	at := slot{kind: f.Kind, top: top}
+	if !(f.Within >= 0) || math.IsInf(f.Within, 0) {
+		return throng.AtField(throng.Invalid, where, "is seen within %v, which is no distance", f.Within)
+	}
+	if f.Within > 0 && !slices.Contains(k.distances, f.Within) {
+		k.distances = append(k.distances, f.Within)
+		slices.SortFunc(k.distances, func(a, b float64) int { return cmp.Compare(b, a) })
+	}
+	at := slot{kind: f.Kind, top: top, owner: f.Owner}
 	if f.Kind == FieldString {
 		at.index = uint8(k.texts)
 		k.texts++
@@ -194,7 +250,8 @@ func (s *Schema) Len() int { return len(s.kinds) }
 // Kind returns the kind with index k, below Len.
 func (s *Schema) Kind(k int) *Kind { return &s.kinds[k] }
 
-// Hash is the same for the same kinds and fields in the same order.
+// Hash is the same for the same kinds and fields in the same order, and the same
+// tables of the range coder.
 func (s *Schema) Hash() uint64 {
 	h := fnv.New64a()
 	h.Write(AppendSchema(nil, s))
@@ -223,5 +280,46 @@ func (k *Kind) Field(name string) (int, bool) {
 // Bits is what all fields of an entity take at most, written in full.
 func (k *Kind) Bits() int { return k.bits }
 
+// Widths is how many bits each value has, in order.
+func (k *Kind) Widths() []int {
+	widths := make([]int, k.values)
+	for _, s := range k.slots {
+		if s.kind != FieldString {
+			widths[s.index] = int(s.width)
+		}
+	}
+	return widths
+}
+
 // Sizes is how many values and texts an entity of the kind has.
 func (k *Kind) Sizes() (values, texts int) { return k.values, k.texts }
+
+// Distances is within which fields of the kind are seen, the longest first; at most 3.
+func (k *Kind) Distances() []float64 { return k.distances }
+
+// Seen says whether a player sees the field with index i.
+func (k *Kind) Seen(i int, v Variant) bool { return k.slots[i].seen(v) }
+
+// Audience is who sees the i-th value: 0 everybody, 1 to 3 who is within so many
+// distances, 4 the owner alone.
+func (k *Kind) Audience(i int) int { return int(k.valueAudience[i]) }
+
+// TextAudience is who sees the i-th text.
+func (k *Kind) TextAudience(i int) int { return int(k.textAudience[i]) }
+
+// Mask empties what a player does not see.
+func (k *Kind) Mask(v Values, sees Variant) {
+	if len(k.distances) == 0 && !k.owned {
+		return
+	}
+	for i := range k.slots {
+		s := &k.slots[i]
+		switch {
+		case s.seen(sees):
+		case s.kind == FieldString:
+			v.Texts[s.index] = ""
+		default:
+			v.Numbers[s.index] = 0
+		}
+	}
+}

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +35,84 @@ func testSchema(t interface{ Fatal(...any) }) *Schema {
 	)
 	define("mark")
 	return s
+}
+
+// movingSchema has kinds that walk and stand in the way.
+func movingSchema(t interface{ Fatal(...any) }) *Schema {
+	s := &Schema{}
+	place := []Field{{Name: "x", Kind: FieldNumber, Max: 64, Precision: 1. / 64}, {Name: "y", Kind: FieldNumber, Max: 64, Precision: 1. / 64}}
+	angle := Field{Name: "angle", Kind: FieldNumber, Min: -math.Pi, Max: math.Pi, Precision: 1. / 32}
+	side := func(name string) Field { return Field{Name: name, Kind: FieldNumber, Max: 8, Precision: 1. / 8} }
+	for i, k := range []struct {
+		name   string
+		fields []Field
+		gait   Gait
+	}{
+		{"walker", append(slices.Clone(place), angle), Gait{Speed: 6, Radius: 0.5, Turns: true}},
+		{"pillar", append(slices.Clone(place), side("radius")), Gait{Solid: true}},
+		{"wall", append(slices.Clone(place), side("width"), side("height")), Gait{Solid: true}},
+		{"cart", slices.Clone(place), Gait{Speed: 2.5}},
+	} {
+		if _, err := s.Define(k.name, k.fields); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetGait(i, k.gait); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func TestGaits(t *testing.T) {
+	s := movingSchema(t)
+	got, err := ParseSchema(AppendSchema(nil, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Len() {
+		if got, want := got.Kind(i).Gait(), s.Kind(i).Gait(); got != want {
+			t.Errorf("kind %d: got %+v, want %+v", i, got, want)
+		}
+	}
+	if got.Hash() != s.Hash() || got.bytes != s.bytes {
+		t.Errorf("%d bytes with the hash %x came back, want %d with %x", got.bytes, got.Hash(), s.bytes, s.Hash())
+	}
+	const walker, pillar, cart = 0, 1, 3
+	for _, c := range []struct {
+		kind int
+		gait Gait
+		want string
+	}{
+		{9, Gait{}, "no kind 9"},
+		{walker, Gait{Speed: -1}, "speed -1"},
+		{walker, Gait{Speed: math.NaN()}, "speed NaN"},
+		{walker, Gait{Speed: math.Inf(1)}, "speed +Inf"},
+		{walker, Gait{Speed: 1, Radius: -1}, "radius -1"},
+		{walker, Gait{Radius: 1}, "without a speed"},
+		{walker, Gait{Solid: true}, "no number width"},
+		{pillar, Gait{Speed: 1, Turns: true}, "no number angle"},
+		{cart, Gait{Solid: true}, "no number width"},
+	} {
+		if err := s.SetGait(c.kind, c.gait); throng.KindOf(err) != throng.Invalid || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("kind %d, %+v: got %v, want Invalid with %q", c.kind, c.gait, err, c.want)
+		}
+	}
+	// A walk without a speed can come from a network only.
+	b := AppendSchema(nil, s)
+	at := bytes.Index(b, appendDouble(nil, 2.5))
+	copy(b[at:], appendDouble(nil, 0))
+	if _, err := ParseSchema(b); throng.KindOf(err) != throng.Invalid {
+		t.Errorf("a walk without a speed: got %v, want Invalid", err)
+	}
+}
+
+func TestTurns(t *testing.T) {
+	angle := Field{Kind: FieldNumber, Min: -math.Pi, Max: math.Pi, Precision: 1. / 32}
+	degrees := Field{Kind: FieldNumber, Min: 0, Max: 359, Precision: 1}
+	other := Field{Kind: FieldNumber, Min: 0, Max: 64, Precision: 1. / 64}
+	if got := [3]float64{angle.Turn(), degrees.Turn(), other.Turn()}; got != [3]float64{2 * math.Pi, 360, 0} {
+		t.Errorf("got %v", got)
+	}
 }
 
 func TestSchemaComesBack(t *testing.T) {
@@ -175,8 +255,8 @@ func TestSchemaIsBoundedByTheWelcome(t *testing.T) {
 	}
 	long := strings.Repeat("p", 64)
 	w := Welcome{Protocol: Protocol, Player: throng.PlayerID(long), Session: throng.SessionID(long), Place: throng.PlaceID(long), Schema: s}
-	if parts := SplitWelcome(w); len(parts) > MaxWelcomeParts {
-		t.Errorf("the longest welcome has %d parts", len(parts))
+	if b := AppendWelcome(nil, w); len(b) > MaxMessage {
+		t.Errorf("the longest welcome has %d bytes", len(b))
 	}
 }
 

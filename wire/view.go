@@ -7,9 +7,8 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// View is a world at one tick as integers: entities in the order of their IDs.
-// The server's and the client's views of the same tick are the same, and so is
-// their Hash. The zero View is empty. It keeps its memory when it is reset.
+// View is a world at one tick as integers: entities in the order of their IDs. The
+// zero View is empty. It keeps its memory when it is reset.
 type View struct {
 	Tick    throng.Tick
 	records []record
@@ -24,6 +23,7 @@ type record struct {
 	values uint8
 	texts  uint8
 	kind   uint8
+	age    uint8 // ticks ago that it was told, at most History
 	owner  throng.PlayerID
 }
 
@@ -45,7 +45,7 @@ func (v *View) Reset(t throng.Tick) {
 }
 
 // Add appends an entity, its fields at 0 and empty, for the caller to fill in
-// before the next Add. IDs must go up; see sort for the exception.
+// before the next Add. IDs must go up.
 func (v *View) Add(k *Kind, e Entity) Entity {
 	r := record{
 		id: e.ID, kind: uint8(e.Kind), owner: e.Owner,
@@ -80,42 +80,31 @@ func (v *View) At(i int) Entity {
 	}
 }
 
+// Age is how many ticks before Tick the i-th entity was as it says, at most
+// History. An entity that did not change since has an age, too.
+func (v *View) Age(i int) int { return int(v.records[i].age) }
+
+// SetAge says that the i-th entity was told so many ticks before Tick.
+func (v *View) SetAge(i, age int) { v.records[i].age = uint8(age) }
+
+// Search returns the index of the entity with an ID.
+func (v *View) Search(id uint32) (int, bool) {
+	return slices.BinarySearchFunc(v.records, id, func(r record, id uint32) int { return cmp.Compare(r.id, id) })
+}
+
 // Find returns the entity with an ID.
 func (v *View) Find(id uint32) (Entity, bool) {
-	i, found := slices.BinarySearchFunc(v.records, id, func(r record, id uint32) int { return cmp.Compare(r.id, id) })
+	i, found := v.Search(id)
 	if !found {
 		return Entity{}, false
 	}
 	return v.At(i), true
 }
 
-// Through is the number of entities with IDs up to id.
-func (v *View) Through(id uint32) int {
-	i, found := slices.BinarySearchFunc(v.records, id, func(r record, id uint32) int { return cmp.Compare(r.id, id) })
-	if found {
-		return i + 1
-	}
-	return i
-}
-
-// drop takes back the last Add.
-func (v *View) drop() {
-	last := v.records[len(v.records)-1]
-	v.records = v.records[:len(v.records)-1]
-	v.values, v.texts = v.values[:last.value], v.texts[:last.text]
-}
-
-// sort brings entities that were added out of order into order, and says
-// whether each ID is there once.
-func (v *View) sort() bool {
-	byID := func(a, b record) int { return cmp.Compare(a.id, b.id) }
-	if !slices.IsSortedFunc(v.records, byID) {
-		slices.SortFunc(v.records, byID)
-	}
-	for i := 1; i < len(v.records); i++ {
-		if v.records[i].id == v.records[i-1].id {
-			return false
-		}
-	}
-	return true
+// Copy makes the view a copy of another one.
+func (v *View) Copy(from *View) {
+	v.Tick = from.Tick
+	v.records = append(v.records[:0], from.records...)
+	v.values = append(v.values[:0], from.values...)
+	v.texts = append(v.texts[:0], from.texts...)
 }

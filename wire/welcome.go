@@ -2,18 +2,12 @@ package wire
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 
 	"github.com/throng-gg/throng"
 )
 
-// MaxWelcomeParts is the number of payloads that a welcome takes at most.
-const MaxWelcomeParts = 8
-
-const maxWelcome = MaxWelcomeParts * partMax
-
-// Welcome is what a client must know before the first snapshot. It is repeated
-// until an input says that it came.
+// Welcome is what a client must know before the first snapshot: the first message
+// of a connection.
 type Welcome struct {
 	Protocol uint16
 	TickRate uint8  // Hz
@@ -25,9 +19,10 @@ type Welcome struct {
 	Schema   *Schema // not nil
 }
 
-// AppendWelcome appends the content, which SplitWelcome cuts into payloads.
+// AppendWelcome appends the message.
 func AppendWelcome(dst []byte, w Welcome) []byte {
-	out := binary.LittleEndian.AppendUint16(dst, w.Protocol)
+	out := append(dst, byte(MessageWelcome))
+	out = binary.LittleEndian.AppendUint16(out, w.Protocol)
 	out = append(out, w.TickRate)
 	out = binary.LittleEndian.AppendUint16(out, w.Capacity)
 	out = appendWord(out, CutText(string(w.Player), MaxText))
@@ -37,13 +32,13 @@ func AppendWelcome(dst []byte, w Welcome) []byte {
 	return AppendSchema(out, w.Schema)
 }
 
-// ParseWelcome reads the content. Unsupported: it is of another protocol.
+// ParseWelcome reads the message. Unsupported: it is of another protocol.
 // Invalid: anything else that is wrong.
 func ParseWelcome(b []byte) (Welcome, error) {
-	if len(b) > maxWelcome {
-		return Welcome{}, throng.Errorf(throng.Invalid, "a welcome has %d bytes, at most %d are allowed", len(b), maxWelcome)
+	if MessageOf(b) != MessageWelcome || len(b) > MaxMessage {
+		return Welcome{}, throng.Errorf(throng.Invalid, "not a welcome of %d bytes", len(b))
 	}
-	r := byteReader{src: b}
+	r := byteReader{src: b, at: 1}
 	w := Welcome{Protocol: r.short16()}
 	if !r.short && w.Protocol != Protocol {
 		return Welcome{}, throng.Errorf(throng.Unsupported, "the server speaks protocol %d, this client %d", w.Protocol, Protocol)
@@ -63,45 +58,4 @@ func ParseWelcome(b []byte) (Welcome, error) {
 	}
 	w.Schema = schema
 	return w, nil
-}
-
-// WelcomePart is one payload of a welcome.
-type WelcomePart struct {
-	Part, Parts uint8  // Part from 0, Parts 1 to MaxWelcomeParts
-	Sum         uint32 // CRC-32 (IEEE) of the whole content: parts with the same one belong together
-	Data        []byte
-}
-
-// SplitWelcome makes the payloads of a welcome, ready to send.
-func SplitWelcome(w Welcome) [][]byte {
-	var out [][]byte
-	for _, p := range splitParts(AppendWelcome(nil, w)) {
-		out = append(out, AppendWelcomePart(nil, WelcomePart(p)))
-	}
-	return out
-}
-
-// AppendWelcomePart appends the message: type, part in the lower and parts-1
-// in the upper half of a byte, sum, data to the end.
-func AppendWelcomePart(dst []byte, p WelcomePart) []byte {
-	return appendPart(dst, MessageWelcome, part(p))
-}
-
-// ParseWelcomePart reads the message. Data is part of payload.
-func ParseWelcomePart(payload []byte) (WelcomePart, error) {
-	p, err := parsePart(payload, MessageWelcome, MaxWelcomeParts)
-	return WelcomePart(p), err
-}
-
-// JoinWelcome puts the content together from all parts' data, in order, and
-// checks it against their sum.
-func JoinWelcome(sum uint32, data [][]byte) (Welcome, error) {
-	var content []byte
-	for _, d := range data {
-		content = append(content, d...)
-	}
-	if got := crc32.ChecksumIEEE(content); got != sum {
-		return Welcome{}, throng.Errorf(throng.Invalid, "a welcome's sum is %08x, want %08x", got, sum)
-	}
-	return ParseWelcome(content)
 }

@@ -290,7 +290,7 @@ func TestRecordedWatch(t *testing.T) {
 		<-got.Context().Done()
 	}))
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var states []sdk.State
 	err := client(t, server.URL).Watch(ctx, func(g sdk.GameServer) {
@@ -337,7 +337,7 @@ func watch(t *testing.T, c *sdk.Client) *seen {
 // until waits for what the newest one seen is like.
 func (w *seen) until(t *testing.T, what string, is func(sdk.GameServer) bool) {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		w.mu.Lock()
 		ok := len(w.list) > 0 && is(w.list[len(w.list)-1])
@@ -384,7 +384,7 @@ func wait(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for !is() {
 		select {
 		case <-tick.C:

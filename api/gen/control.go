@@ -36,6 +36,9 @@ func (h Hello) Root() (throng.Hello, error) {
 	return out, f.err
 }
 
+// maxRoute bounds what a server puts into its tokens.
+const maxRoute = 256
+
 // HandoverOf turns a handover; the answer to it carries the same id.
 func HandoverOf(id uint64, h throng.Handover) Handover {
 	return Handover{
@@ -52,6 +55,7 @@ func HandoverOf(id uint64, h throng.Handover) Handover {
 		Now:         h.Now,
 		OpenedAt:    h.OpenedAt,
 		Incarnation: string(h.Incarnation),
+		Route:       []byte(h.Route),
 	}
 }
 
@@ -70,6 +74,10 @@ func (h Handover) Root() (throng.Handover, error) {
 		Now:         h.Now,
 		OpenedAt:    h.OpenedAt,
 		Incarnation: f.incarnation("incarnation", h.Incarnation),
+		Route:       string(h.Route),
+	}
+	if len(h.Route) > maxRoute {
+		f.fail(throng.AtField(throng.Invalid, "handover.route", "has %d bytes, at most %d are allowed", len(h.Route), maxRoute))
 	}
 	if h.Token == "" {
 		f.fail(throng.AtField(throng.Invalid, "handover.token", "is empty"))

@@ -112,6 +112,7 @@ func TestRoundTrips(t *testing.T) {
 			Package: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 			Key:     [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")),
 			Private: report.Private, Code: report.Code,
+			Route: string(rapid.SliceOfN(rapid.Byte(), 0, 91).Draw(t, "route")),
 		}
 		if got, err := over(t, HandoverOf(7, handover)).Root(); err != nil || got != handover {
 			t.Fatalf("handover: got %+v, %v, want %+v", got, err, handover)

@@ -74,8 +74,128 @@ type Assignment struct {
 	Version int      `json:"version"`
 }
 
+// AuditReport What an audit of the ledger found.
+type AuditReport struct {
+	Accounts int `json:"accounts"`
+
+	// Before Up to when sums and owners are proven, if transfers went on; missing: all are.
+	Before time.Time `json:"before,omitempty,omitzero"`
+
+	// Items Unique ones.
+	Items int `json:"items"`
+
+	// Problems What is wrong; empty: nothing. At most 100 are named.
+	Problems []string `json:"problems"`
+
+	// Sum How much there is too much or too little of all items; 0: each one's balances sum to zero.
+	Sum       int64 `json:"sum"`
+	Transfers int   `json:"transfers"`
+}
+
+// Ban defines model for Ban.
+type Ban struct {
+	// At When it was seen.
+	At time.Time `json:"at"`
+
+	// By Who lifted it.
+	By string `json:"by,omitempty,omitzero"`
+
+	// Evidence What was measured, and the limit.
+	Evidence string `json:"evidence"`
+
+	// Holds It keeps the player out now.
+	Holds bool   `json:"holds"`
+	ID    string `json:"id"`
+
+	// Lifted Missing: it was not.
+	Lifted time.Time `json:"lifted,omitempty,omitzero"`
+
+	// Place Where; missing: it is not known.
+	Place  string `json:"place,omitempty,omitzero"`
+	Player string `json:"player"`
+
+	// Reason As the player is told.
+	Reason string `json:"reason"`
+
+	// Report Nobody is kept out: it would have been a ban.
+	Report bool `json:"report,omitempty,omitzero"`
+
+	// Rule That was broken.
+	Rule string `json:"rule"`
+
+	// Score What was measured over what is allowed.
+	Score float64 `json:"score"`
+
+	// Session In which; missing: it is not known.
+	Session string    `json:"session,omitempty,omitzero"`
+	Until   time.Time `json:"until"`
+}
+
+// BanList defines model for BanList.
+type BanList struct {
+	Bans []Ban `json:"bans"`
+
+	// Next The last one's player, for the next page; missing: there is none.
+	Next string `json:"next,omitempty,omitzero"`
+}
+
+// Canary A version that a part of the new sessions run instead of the live one.
+type Canary struct {
+	// Percent Of the new sessions, by count. 0 in a request: the canary ends.
+	Percent int `json:"percent"`
+
+	// Version 0 in a request: the canary's, or the newest.
+	Version int `json:"version,omitempty,omitzero"`
+}
+
+// Channels What is released of a place.
+type Channels struct {
+	// Before What a rollback makes live; 0: nothing.
+	Before int `json:"before,omitempty,omitzero"`
+
+	// Canary A version that a part of the new sessions run instead of the live one.
+	Canary *Canary `json:"canary,omitempty"`
+
+	// Drained Sessions of older versions that this call began to drain in this region.
+	Drained int `json:"drained,omitempty,omitzero"`
+
+	// Live Version that new sessions run; 0: none yet.
+	Live int `json:"live"`
+
+	// Pinned Publishing makes nothing live.
+	Pinned bool   `json:"pinned"`
+	Place  string `json:"place"`
+
+	// Revision Of the place; it grows with every change.
+	Revision int64 `json:"revision"`
+
+	// Versions The newest first, up to 50.
+	Versions []Release `json:"versions"`
+}
+
+// CheckoutRequest Who asks, and the epoch under which the player sits in the session.
+type CheckoutRequest struct {
+	Epoch uint64 `json:"epoch"`
+
+	// Heartbeat A bound server's liveness report. Its session is in the path.
+	Heartbeat Heartbeat `json:"heartbeat"`
+}
+
 // ClaimRequest Nothing yet; the token says it all.
 type ClaimRequest map[string]interface{}
+
+// Cohort The players who came to a place for the first time on one day.
+type Cohort struct {
+	// Day Like 2026-03-01, in UTC.
+	Day string `json:"day"`
+	New int64  `json:"new"`
+
+	// NextDay Of them who came the day after.
+	NextDay int64 `json:"next_day"`
+
+	// Week Of them who came seven days after.
+	Week int64 `json:"week"`
+}
 
 // ConfirmAnswer Whether the player's seat is confirmed.
 type ConfirmAnswer struct {
@@ -350,7 +470,10 @@ type Handover struct {
 	Place    string    `json:"place"`
 
 	// Private Only who knows its code comes in.
-	Private bool   `json:"private,omitempty,omitzero"`
+	Private bool `json:"private,omitempty,omitzero"`
+
+	// Route What gateways find the server by, to be put into tokens that the server makes; absent without gateways.
+	Route   []byte `json:"route,omitempty,omitzero"`
 	Session string `json:"session"`
 
 	// Token The server's credential for this session only, used from now on.
@@ -432,6 +555,16 @@ type Hello struct {
 	// Web Where browsers connect to a game server. Certificates change, so each heartbeat says it again.
 	Web *WebAddress `json:"web,omitempty"`
 }
+
+// Inventory What a player owns.
+type Inventory struct {
+	// Items How many of each item; 0 of what he has no more of.
+	Items  map[string]int64 `json:"items"`
+	Player string           `json:"player"`
+}
+
+// Items How many of each item, at most 16: whole numbers from 1. A unique item is named like sword#7fk2m.
+type Items map[string]int64
 
 // JoinCandidate A session that could be chosen. Who is no operator is not told of friends, the place's own signals, and the score.
 type JoinCandidate = throng.Candidate
@@ -540,6 +673,16 @@ type MatchmakeRequest struct {
 	Ticket string `json:"ticket"`
 }
 
+// MinuteNumbers defines model for MinuteNumbers.
+type MinuteNumbers struct {
+	// Counts What happened in a place over some time.
+	Counts PlaceCounts `json:"counts"`
+	Minute time.Time   `json:"minute"`
+
+	// Players Who were in at its end.
+	Players int64 `json:"players"`
+}
+
 // NewAPIKey An API key that was just made.
 type NewAPIKey struct {
 	// Key The key, brought as a bearer token. It is kept nowhere.
@@ -615,6 +758,28 @@ type Place struct {
 	Version  int    `json:"version"`
 }
 
+// PlaceCounts What happened in a place over some time.
+type PlaceCounts struct {
+	// Events The place's own, by type.
+	Events map[string]int64 `json:"events"`
+	Joins  int64            `json:"joins"`
+	Leaves int64            `json:"leaves"`
+
+	// MatchWaitMs Mean from a call for seats to its answer; 0: none was measured.
+	MatchWaitMs float64 `json:"match_wait_ms"`
+
+	// Revenue What players paid, by item.
+	Revenue map[string]int64 `json:"revenue"`
+
+	// RoundTripMs Mean of those who left; 0: none was measured.
+	RoundTripMs    float64 `json:"round_trip_ms"`
+	SessionsEnded  int64   `json:"sessions_ended"`
+	SessionsOpened int64   `json:"sessions_opened"`
+
+	// StaySeconds Mean of those who left; 0: nobody did.
+	StaySeconds float64 `json:"stay_seconds"`
+}
+
 // PlaceLine A line of a place's log.
 type PlaceLine struct {
 	// Line One line of a place's log.
@@ -636,6 +801,28 @@ type PlaceLogs struct {
 	Place   string   `json:"place"`
 	Session string   `json:"session"`
 	Version int      `json:"version"`
+}
+
+// PlaceNumbers How a place does.
+type PlaceNumbers struct {
+	// At Of the newest event that is counted; missing: nothing was heard of the place.
+	At time.Time `json:"at,omitempty,omitzero"`
+
+	// Cohorts Of the last 30 days, the oldest first.
+	Cohorts []Cohort `json:"cohorts"`
+
+	// Minutes Of the last hour in which anything happened, the oldest first.
+	Minutes []MinuteNumbers `json:"minutes"`
+	Place   string          `json:"place"`
+
+	// Players Who are in now.
+	Players int64 `json:"players"`
+
+	// Sessions That run now.
+	Sessions int64 `json:"sessions"`
+
+	// Total What happened in a place over some time.
+	Total PlaceCounts `json:"total"`
 }
 
 // Presence Where a player is.
@@ -679,6 +866,23 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Profile What a player keeps in a game from one session to the next.
+type Profile struct {
+	// Document A JSON object of at most 400,000 bytes, 16 levels deep. Missing: nothing was saved yet.
+	Document json.RawMessage `json:"document,omitempty,omitzero"`
+
+	// Revision Of the save; 0: there is none.
+	Revision uint64    `json:"revision"`
+	SavedAt  time.Time `json:"saved_at,omitempty,omitzero"`
+}
+
+// Receipt What a transfer did.
+type Receipt struct {
+	// Holdings What its players had after it, of what it moved.
+	Holdings []Inventory `json:"holdings"`
+	ID       string      `json:"id"`
+}
+
 // Region A geography with a stack of its own.
 type Region struct {
 	// Beacons Addresses (host:port) to measure the latency to.
@@ -695,11 +899,17 @@ type RegionList struct {
 	Regions []Region `json:"regions"`
 }
 
-// Release What is live of a place.
+// Release One version of a place.
 type Release struct {
+	// Canary Percent of the new sessions that run it; 0: it is no canary.
+	Canary int `json:"canary,omitempty,omitzero"`
+
 	// Capacity Seats a session.
-	Capacity int    `json:"capacity"`
-	Name     string `json:"name"`
+	Capacity int `json:"capacity"`
+
+	// Live New sessions run it.
+	Live bool   `json:"live"`
+	Name string `json:"name"`
 
 	// Package SHA-256 of the package.
 	Package     string    `json:"package"`
@@ -709,6 +919,29 @@ type Release struct {
 	// TickRate Simulation steps a second.
 	TickRate int `json:"tick_rate"`
 	Version  int `json:"version"`
+}
+
+// ReleaseRequest defines model for ReleaseRequest.
+type ReleaseRequest struct {
+	// Canary A version that a part of the new sessions run instead of the live one.
+	Canary *Canary `json:"canary,omitempty"`
+
+	// Drain Players in sessions of other versions than are released are moved to
+	// new ones, each group together, at breaks that the place chooses; no
+	// session ends before it is empty. In this region.
+	Drain bool `json:"drain,omitempty,omitzero"`
+
+	// Live Version to make live. A canary ends.
+	Live int `json:"live,omitempty,omitzero"`
+
+	// Pin Whether publishing makes nothing live from now on.
+	Pin *bool `json:"pin,omitempty"`
+
+	// Revision What the place must be at; another is a conflict. With it a repeated call does nothing twice.
+	Revision int64 `json:"revision,omitempty,omitzero"`
+
+	// Rollback The canary ends; if there is none, what was live before is live again.
+	Rollback bool `json:"rollback,omitempty,omitzero"`
 }
 
 // ReplicaAnswer The answer to a ReplicaQuestion.
@@ -785,6 +1018,11 @@ type Report struct {
 	Web *WebAddress `json:"web,omitempty"`
 }
 
+// RestoreRequest defines model for RestoreRequest.
+type RestoreRequest struct {
+	Revision uint64 `json:"revision"`
+}
+
 // RosterChange A player came or left.
 type RosterChange struct {
 	Epoch uint64 `json:"epoch"`
@@ -796,6 +1034,35 @@ type RosterChange struct {
 
 	// Ticket Names a ticket.
 	Ticket TicketKey `json:"ticket,omitempty,omitzero"`
+}
+
+// SaveInfo A save that is kept.
+type SaveInfo struct {
+	Revision uint64    `json:"revision"`
+	SavedAt  time.Time `json:"saved_at"`
+
+	// Session That saved it; missing: it was restored.
+	Session string `json:"session,omitempty,omitzero"`
+
+	// Size Of the document, bytes.
+	Size int `json:"size"`
+}
+
+// SaveList defines model for SaveList.
+type SaveList struct {
+	Saves []SaveInfo `json:"saves"`
+}
+
+// SaveRequest A player's document as the next revision of his profile.
+type SaveRequest struct {
+	// Document See Profile; of return it may be missing.
+	Document json.RawMessage `json:"document,omitempty,omitzero"`
+
+	// Epoch Under which the session checked the profile out.
+	Epoch uint64 `json:"epoch"`
+
+	// Revision One more than that of the checkout or of the session's last save.
+	Revision uint64 `json:"revision,omitempty,omitzero"`
 }
 
 // Seat One occupied seat.
@@ -959,6 +1226,59 @@ type TicketKey struct {
 	Ticket string `json:"ticket"`
 }
 
+// TransferInfo A transfer as one player sees it.
+type TransferInfo struct {
+	At time.Time `json:"at"`
+
+	// Changes What he got; below 0 what he gave.
+	Changes map[string]int64 `json:"changes"`
+
+	// First The player whose the ID is.
+	First string `json:"first"`
+	ID    string `json:"id"`
+	Kind  string `json:"kind"`
+}
+
+// TransferList defines model for TransferList.
+type TransferList struct {
+	Transfers []TransferInfo `json:"transfers"`
+}
+
+// TransferMember A player with the epoch under which he sits in the session; owners of places leave it out.
+type TransferMember struct {
+	Epoch  uint64 `json:"epoch,omitempty,omitzero"`
+	Player string `json:"player"`
+}
+
+// TransferRequest Kinds: reward (the game gives the first player what gives says), purchase (he buys an offer of the catalog,
+// count times), trade (he gives the second player what gives says, for what takes says), refund (his purchase
+// refunds is undone, once).
+type TransferRequest struct {
+	// Count Of a purchase; 1 when not given.
+	Count int64 `json:"count,omitempty,omitzero"`
+
+	// First A player with the epoch under which he sits in the session; owners of places leave it out.
+	First TransferMember `json:"first"`
+
+	// Gives How many of each item, at most 16: whole numbers from 1. A unique item is named like sword#7fk2m.
+	Gives Items `json:"gives,omitempty,omitzero"`
+
+	// ID Made by the caller, the first player's own: 1 to 64 of [A-Za-z0-9_.:-].
+	ID    string `json:"id"`
+	Kind  string `json:"kind"`
+	Offer string `json:"offer,omitempty,omitzero"`
+
+	// Place Of owners of places; game servers leave it out.
+	Place   string `json:"place,omitempty,omitzero"`
+	Refunds string `json:"refunds,omitempty,omitzero"`
+
+	// Second A player with the epoch under which he sits in the session; owners of places leave it out.
+	Second TransferMember `json:"second,omitempty,omitzero"`
+
+	// Takes How many of each item, at most 16: whole numbers from 1. A unique item is named like sword#7fk2m.
+	Takes Items `json:"takes,omitempty,omitzero"`
+}
+
 // Waiting A ticket without a seat yet.
 type Waiting struct {
 	// Line To be sent along when the ticket is sent again, or asked for; for this caller and this wish only, for a minute.
@@ -1022,6 +1342,9 @@ type PartyID = string
 // PlaceID defines model for PlaceID.
 type PlaceID = string
 
+// Player defines model for Player.
+type Player = string
+
 // PlayerID defines model for PlayerID.
 type PlayerID = string
 
@@ -1054,6 +1377,15 @@ type Owned = OwnerList
 
 // PartyView Players who move together.
 type PartyView = Party
+
+// ListBansParams defines parameters for ListBans.
+type ListBansParams struct {
+	// After The page before's next.
+	After *After `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit How many at most; 50 when not given.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
 
 // GetJoinsParams defines parameters for GetJoins.
 type GetJoinsParams struct {
@@ -1124,6 +1456,18 @@ type GetLogsParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetProfileParams defines parameters for GetProfile.
+type GetProfileParams struct {
+	// Revision Of an older save that is kept; the newest when not given.
+	Revision *int `form:"revision,omitempty" json:"revision,omitempty"`
+}
+
+// ListTransfersParams defines parameters for ListTransfers.
+type ListTransfersParams struct {
+	// Limit How many at most; 50 when not given.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListPlaceSessionsParams defines parameters for ListPlaceSessions.
 type ListPlaceSessionsParams struct {
 	// After The page before's next.
@@ -1137,6 +1481,15 @@ type ListPlaceSessionsParams struct {
 
 	// Free Only sessions with at least so many free seats.
 	Free *int `form:"free,omitempty" json:"free,omitempty"`
+}
+
+// PublishParams defines parameters for Publish.
+type PublishParams struct {
+	// Stage Only stores the version; POST /v1/places/{id}/release releases it.
+	Stage *bool `form:"stage,omitempty" json:"stage,omitempty"`
+
+	// Canary Runs the version in so many percent of the new sessions.
+	Canary *int `form:"canary,omitempty" json:"canary,omitempty"`
 }
 
 // ListServersParams defines parameters for ListServers.
@@ -1190,6 +1543,12 @@ type MatchmakeJSONRequestBody = MatchmakeRequest
 // JoinPartyJSONRequestBody defines body for JoinParty for application/json ContentType.
 type JoinPartyJSONRequestBody = JoinPartyRequest
 
+// RestoreProfileJSONRequestBody defines body for RestoreProfile for application/json ContentType.
+type RestoreProfileJSONRequestBody = RestoreRequest
+
+// ChangeReleaseJSONRequestBody defines body for ChangeRelease for application/json ContentType.
+type ChangeReleaseJSONRequestBody = ReleaseRequest
+
 // SetFriendsJSONRequestBody defines body for SetFriends for application/json ContentType.
 type SetFriendsJSONRequestBody = FriendList
 
@@ -1229,8 +1588,20 @@ type PutHeartbeatJSONRequestBody = Heartbeat
 // PostLogsJSONRequestBody defines body for PostLogs for application/json ContentType.
 type PostLogsJSONRequestBody = LogBatch
 
+// SaveProfileJSONRequestBody defines body for SaveProfile for application/json ContentType.
+type SaveProfileJSONRequestBody = SaveRequest
+
+// CheckoutProfileJSONRequestBody defines body for CheckoutProfile for application/json ContentType.
+type CheckoutProfileJSONRequestBody = CheckoutRequest
+
+// ReturnProfileJSONRequestBody defines body for ReturnProfile for application/json ContentType.
+type ReturnProfileJSONRequestBody = SaveRequest
+
 // PutReportJSONRequestBody defines body for PutReport for application/json ContentType.
 type PutReportJSONRequestBody = Report
+
+// PostTransferJSONRequestBody defines body for PostTransfer for application/json ContentType.
+type PostTransferJSONRequestBody = TransferRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1305,6 +1676,26 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
+	// Audit Proves the ledger's sums and owners while the region runs. One at a time.
+	//
+	// Corresponds with GET /v1/audit (the `Audit` operationId).
+	Audit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListBans Lists who is banned, or would be by rules that only report, by player.
+	//
+	// Corresponds with GET /v1/bans (the `ListBans` operationId).
+	ListBans(ctx context.Context, params *ListBansParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LiftBan Lifts a player's ban. Repeated, it answers the same.
+	//
+	// Corresponds with DELETE /v1/bans/{player} (the `LiftBan` operationId).
+	LiftBan(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetBan Tells why a player is banned, with what was measured.
+	//
+	// Corresponds with GET /v1/bans/{player} (the `GetBan` operationId).
+	GetBan(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DevTokenWithBody Makes an access token for anyone who asks. Served by throng dev only.
 	//
@@ -1465,6 +1856,13 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/places/{id}/logs (the `GetLogs` operationId).
 	GetLogs(ctx context.Context, id PlaceID, params *GetLogsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetNumbers Tells how a place does, by the events of its sessions. Counts are a few seconds old.
+	//
+	// For the place's owners and operators; others are told not_found, as if there were no such place.
+	//
+	// Corresponds with GET /v1/places/{id}/numbers (the `GetNumbers` operationId).
+	GetNumbers(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetOwners Lists who owns the place. Who does not is told not_found, as if there were no such place.
 	//
 	// Corresponds with GET /v1/places/{id}/owners (the `GetOwners` operationId).
@@ -1480,6 +1878,67 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/places/{id}/owners/{player} (the `AddOwner` operationId).
 	AddOwner(ctx context.Context, id PlaceID, player string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetInventory Returns what a player owns in the place's game. For himself, the place's owners and operators.
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/inventory (the `GetInventory` operationId).
+	GetInventory(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProfile Returns a player's profile in the place's game, as it was saved last. For himself, the place's owners and operators.
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/profile (the `GetProfile` operationId).
+	GetProfile(ctx context.Context, id PlaceID, player Player, params *GetProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreProfileWithBody Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+	RestoreProfileWithBody(ctx context.Context, id PlaceID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreProfile Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+	RestoreProfile(ctx context.Context, id PlaceID, player Player, body RestoreProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSaves Lists the saves of a player's profile that are kept, the newest first. For the place's owners and operators.
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/saves (the `ListSaves` operationId).
+	ListSaves(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTransfers Lists a player's newest transfers in the place's game, the newest first. For himself, the place's owners and operators.
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/transfers (the `ListTransfers` operationId).
+	ListTransfers(ctx context.Context, id PlaceID, player Player, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRelease Says which versions of a place there are, and which of them new sessions run.
+	//
+	// Corresponds with GET /v1/places/{id}/release (the `GetRelease` operationId).
+	GetRelease(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeReleaseWithBody Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+	//
+	// One of live, canary, rollback, pin and drain is needed; pin and drain go
+	// with each. When it has answered, every new session runs what it says;
+	// sessions that run keep their version, unless drain moves their players.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+	ChangeReleaseWithBody(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeRelease Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+	//
+	// One of live, canary, rollback, pin and drain is needed; pin and drain go
+	// with each. When it has answered, every new session runs what it says;
+	// sessions that run keep their version, unless drain moves their players.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+	ChangeRelease(ctx context.Context, id PlaceID, body ChangeReleaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListPlaceSessions Lists a place's sessions that have not ended, by ID.
 	//
 	// Corresponds with GET /v1/places/{id}/sessions (the `ListPlaceSessions` operationId).
@@ -1488,12 +1947,13 @@ type ClientInterface interface {
 	// PublishWithBody Publishes a place as a gzipped tar of up to 64 MiB and makes it live. The same content again is the same version.
 	//
 	// Who publishes a place first owns it; later only its owners and operators
-	// may, others are denied.
+	// may, others are denied. When it has answered, every new session runs the
+	// version, wherever it is asked for; sessions that run keep theirs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/places/{id}/versions (the `Publish` operationId).
-	PublishWithBody(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PublishWithBody(ctx context.Context, id PlaceID, params *PublishParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetFriends Returns the player's own list, mutual or not. Operators may read anybody's.
 	//
@@ -1728,6 +2188,11 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/sessions/{id}/heartbeat (the `PutHeartbeat` operationId).
 	PutHeartbeat(ctx context.Context, id SessionID, body PutHeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetSessionInventory Returns what a player owns in the session's game, with every transfer that was answered before.
+	//
+	// Corresponds with GET /v1/sessions/{id}/inventories/{player} (the `GetSessionInventory` operationId).
+	GetSessionInventory(ctx context.Context, id SessionID, player Player, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PostLogsWithBody Adds lines to the log of the session's place, each once.
 	//
 	// Takes any type of body and a specified content type.
@@ -1747,6 +2212,60 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/sessions/{id}/origins/{ticket} (the `GetOrigin` operationId).
 	GetOrigin(ctx context.Context, id SessionID, ticket Ticket, params *GetOriginParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SaveProfileWithBody Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+	//
+	// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+	// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+	SaveProfileWithBody(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SaveProfile Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+	//
+	// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+	// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+	SaveProfile(ctx context.Context, id SessionID, player Player, body SaveProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckoutProfileWithBody Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+	//
+	// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+	// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+	CheckoutProfileWithBody(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckoutProfile Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+	//
+	// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+	// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+	CheckoutProfile(ctx context.Context, id SessionID, player Player, body CheckoutProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReturnProfileWithBody Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+	ReturnProfileWithBody(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReturnProfile Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+	ReturnProfile(ctx context.Context, id SessionID, player Player, body ReturnProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PutReportWithBody Replaces all that the registry knows of the session's seats.
 	//
 	// Takes any type of body and a specified content type.
@@ -1760,6 +2279,90 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/sessions/{id}/report (the `PutReport` operationId).
 	PutReport(ctx context.Context, id SessionID, body PutReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostTransferWithBody Moves what players own, at once and as a whole or not at all.
+	//
+	// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+	// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+	// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+	// player has not enough, or would have too much.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+	PostTransferWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostTransfer Moves what players own, at once and as a whole or not at all.
+	//
+	// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+	// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+	// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+	// player has not enough, or would have too much.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+	PostTransfer(ctx context.Context, body PostTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// Audit Proves the ledger's sums and owners while the region runs. One at a time.
+//
+// Corresponds with GET /v1/audit (the `Audit` operationId).
+func (c *Client) Audit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuditRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListBans Lists who is banned, or would be by rules that only report, by player.
+//
+// Corresponds with GET /v1/bans (the `ListBans` operationId).
+func (c *Client) ListBans(ctx context.Context, params *ListBansParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListBansRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LiftBan Lifts a player's ban. Repeated, it answers the same.
+//
+// Corresponds with DELETE /v1/bans/{player} (the `LiftBan` operationId).
+func (c *Client) LiftBan(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLiftBanRequest(c.Server, player)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetBan Tells why a player is banned, with what was measured.
+//
+// Corresponds with GET /v1/bans/{player} (the `GetBan` operationId).
+func (c *Client) GetBan(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBanRequest(c.Server, player)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // DevTokenWithBody Makes an access token for anyone who asks. Served by throng dev only.
@@ -2171,6 +2774,23 @@ func (c *Client) GetLogs(ctx context.Context, id PlaceID, params *GetLogsParams,
 	return c.Client.Do(req)
 }
 
+// GetNumbers Tells how a place does, by the events of its sessions. Counts are a few seconds old.
+//
+// For the place's owners and operators; others are told not_found, as if there were no such place.
+//
+// Corresponds with GET /v1/places/{id}/numbers (the `GetNumbers` operationId).
+func (c *Client) GetNumbers(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNumbersRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetOwners Lists who owns the place. Who does not is told not_found, as if there were no such place.
 //
 // Corresponds with GET /v1/places/{id}/owners (the `GetOwners` operationId).
@@ -2216,6 +2836,157 @@ func (c *Client) AddOwner(ctx context.Context, id PlaceID, player string, reqEdi
 	return c.Client.Do(req)
 }
 
+// GetInventory Returns what a player owns in the place's game. For himself, the place's owners and operators.
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/inventory (the `GetInventory` operationId).
+func (c *Client) GetInventory(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetInventoryRequest(c.Server, id, player)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProfile Returns a player's profile in the place's game, as it was saved last. For himself, the place's owners and operators.
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/profile (the `GetProfile` operationId).
+func (c *Client) GetProfile(ctx context.Context, id PlaceID, player Player, params *GetProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProfileRequest(c.Server, id, player, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreProfileWithBody Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+func (c *Client) RestoreProfileWithBody(ctx context.Context, id PlaceID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreProfileRequestWithBody(c.Server, id, player, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreProfile Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+func (c *Client) RestoreProfile(ctx context.Context, id PlaceID, player Player, body RestoreProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreProfileRequest(c.Server, id, player, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSaves Lists the saves of a player's profile that are kept, the newest first. For the place's owners and operators.
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/saves (the `ListSaves` operationId).
+func (c *Client) ListSaves(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSavesRequest(c.Server, id, player)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTransfers Lists a player's newest transfers in the place's game, the newest first. For himself, the place's owners and operators.
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/transfers (the `ListTransfers` operationId).
+func (c *Client) ListTransfers(ctx context.Context, id PlaceID, player Player, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTransfersRequest(c.Server, id, player, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRelease Says which versions of a place there are, and which of them new sessions run.
+//
+// Corresponds with GET /v1/places/{id}/release (the `GetRelease` operationId).
+func (c *Client) GetRelease(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReleaseRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeReleaseWithBody Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+//
+// One of live, canary, rollback, pin and drain is needed; pin and drain go
+// with each. When it has answered, every new session runs what it says;
+// sessions that run keep their version, unless drain moves their players.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+func (c *Client) ChangeReleaseWithBody(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeReleaseRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeRelease Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+//
+// One of live, canary, rollback, pin and drain is needed; pin and drain go
+// with each. When it has answered, every new session runs what it says;
+// sessions that run keep their version, unless drain moves their players.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+func (c *Client) ChangeRelease(ctx context.Context, id PlaceID, body ChangeReleaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeReleaseRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListPlaceSessions Lists a place's sessions that have not ended, by ID.
 //
 // Corresponds with GET /v1/places/{id}/sessions (the `ListPlaceSessions` operationId).
@@ -2234,13 +3005,14 @@ func (c *Client) ListPlaceSessions(ctx context.Context, id PlaceID, params *List
 // PublishWithBody Publishes a place as a gzipped tar of up to 64 MiB and makes it live. The same content again is the same version.
 //
 // Who publishes a place first owns it; later only its owners and operators
-// may, others are denied.
+// may, others are denied. When it has answered, every new session runs the
+// version, wherever it is asked for; sessions that run keep theirs.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/places/{id}/versions (the `Publish` operationId).
-func (c *Client) PublishWithBody(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPublishRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) PublishWithBody(ctx context.Context, id PlaceID, params *PublishParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2814,6 +3586,21 @@ func (c *Client) PutHeartbeat(ctx context.Context, id SessionID, body PutHeartbe
 	return c.Client.Do(req)
 }
 
+// GetSessionInventory Returns what a player owns in the session's game, with every transfer that was answered before.
+//
+// Corresponds with GET /v1/sessions/{id}/inventories/{player} (the `GetSessionInventory` operationId).
+func (c *Client) GetSessionInventory(ctx context.Context, id SessionID, player Player, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSessionInventoryRequest(c.Server, id, player)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PostLogsWithBody Adds lines to the log of the session's place, each once.
 //
 // Takes any type of body and a specified content type.
@@ -2863,6 +3650,120 @@ func (c *Client) GetOrigin(ctx context.Context, id SessionID, ticket Ticket, par
 	return c.Client.Do(req)
 }
 
+// SaveProfileWithBody Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+//
+// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+func (c *Client) SaveProfileWithBody(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSaveProfileRequestWithBody(c.Server, id, player, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SaveProfile Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+//
+// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+func (c *Client) SaveProfile(ctx context.Context, id SessionID, player Player, body SaveProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSaveProfileRequest(c.Server, id, player, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckoutProfileWithBody Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+//
+// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+func (c *Client) CheckoutProfileWithBody(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckoutProfileRequestWithBody(c.Server, id, player, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckoutProfile Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+//
+// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+func (c *Client) CheckoutProfile(ctx context.Context, id SessionID, player Player, body CheckoutProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckoutProfileRequest(c.Server, id, player, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReturnProfileWithBody Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+func (c *Client) ReturnProfileWithBody(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReturnProfileRequestWithBody(c.Server, id, player, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReturnProfile Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+func (c *Client) ReturnProfile(ctx context.Context, id SessionID, player Player, body ReturnProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReturnProfileRequest(c.Server, id, player, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PutReportWithBody Replaces all that the registry knows of the session's seats.
 //
 // Takes any type of body and a specified content type.
@@ -2895,6 +3796,211 @@ func (c *Client) PutReport(ctx context.Context, id SessionID, body PutReportJSON
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// PostTransferWithBody Moves what players own, at once and as a whole or not at all.
+//
+// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+// player has not enough, or would have too much.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+func (c *Client) PostTransferWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostTransferRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PostTransfer Moves what players own, at once and as a whole or not at all.
+//
+// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+// player has not enough, or would have too much.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+func (c *Client) PostTransfer(ctx context.Context, body PostTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostTransferRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewAuditRequest constructs an http.Request for the Audit method
+func NewAuditRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListBansRequest constructs an http.Request for the ListBans method
+func NewListBansRequest(server string, params *ListBansParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bans")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLiftBanRequest constructs an http.Request for the LiftBan method
+func NewLiftBanRequest(server string, player Player) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bans/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetBanRequest constructs an http.Request for the GetBan method
+func NewGetBanRequest(server string, player Player) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bans/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewDevTokenRequest calls the generic DevToken builder with application/json body
@@ -3900,6 +5006,40 @@ func NewGetLogsRequest(server string, id PlaceID, params *GetLogsParams) (*http.
 	return req, nil
 }
 
+// NewGetNumbersRequest constructs an http.Request for the GetNumbers method
+func NewGetNumbersRequest(server string, id PlaceID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/numbers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetOwnersRequest constructs an http.Request for the GetOwners method
 func NewGetOwnersRequest(server string, id PlaceID) (*http.Request, error) {
 	var err error
@@ -4016,6 +5156,359 @@ func NewAddOwnerRequest(server string, id PlaceID, player string) (*http.Request
 	return req, nil
 }
 
+// NewGetInventoryRequest constructs an http.Request for the GetInventory method
+func NewGetInventoryRequest(server string, id PlaceID, player Player) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/players/%s/inventory", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetProfileRequest constructs an http.Request for the GetProfile method
+func NewGetProfileRequest(server string, id PlaceID, player Player, params *GetProfileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/players/%s/profile", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Revision != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "revision", *params.Revision, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRestoreProfileRequest calls the generic RestoreProfile builder with application/json body
+func NewRestoreProfileRequest(server string, id PlaceID, player Player, body RestoreProfileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRestoreProfileRequestWithBody(server, id, player, "application/json", bodyReader)
+}
+
+// NewRestoreProfileRequestWithBody constructs an http.Request for the RestoreProfile method, with any body, and a specified content type
+func NewRestoreProfileRequestWithBody(server string, id PlaceID, player Player, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/players/%s/restore", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListSavesRequest constructs an http.Request for the ListSaves method
+func NewListSavesRequest(server string, id PlaceID, player Player) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/players/%s/saves", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListTransfersRequest constructs an http.Request for the ListTransfers method
+func NewListTransfersRequest(server string, id PlaceID, player Player, params *ListTransfersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/players/%s/transfers", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReleaseRequest constructs an http.Request for the GetRelease method
+func NewGetReleaseRequest(server string, id PlaceID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeReleaseRequest calls the generic ChangeRelease builder with application/json body
+func NewChangeReleaseRequest(server string, id PlaceID, body ChangeReleaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeReleaseRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewChangeReleaseRequestWithBody constructs an http.Request for the ChangeRelease method, with any body, and a specified content type
+func NewChangeReleaseRequestWithBody(server string, id PlaceID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/places/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListPlaceSessionsRequest constructs an http.Request for the ListPlaceSessions method
 func NewListPlaceSessionsRequest(server string, id PlaceID, params *ListPlaceSessionsParams) (*http.Request, error) {
 	var err error
@@ -4114,7 +5607,7 @@ func NewListPlaceSessionsRequest(server string, id PlaceID, params *ListPlaceSes
 }
 
 // NewPublishRequestWithBody constructs an http.Request for the Publish method, with any body, and a specified content type
-func NewPublishRequestWithBody(server string, id PlaceID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPublishRequestWithBody(server string, id PlaceID, params *PublishParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4137,6 +5630,45 @@ func NewPublishRequestWithBody(server string, id PlaceID, contentType string, bo
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Stage != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stage", *params.Stage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Canary != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "canary", *params.Canary, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
@@ -5106,6 +6638,47 @@ func NewPutHeartbeatRequestWithBody(server string, id SessionID, contentType str
 	return req, nil
 }
 
+// NewGetSessionInventoryRequest constructs an http.Request for the GetSessionInventory method
+func NewGetSessionInventoryRequest(server string, id SessionID, player Player) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/inventories/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPostLogsRequest calls the generic PostLogs builder with application/json body
 func NewPostLogsRequest(server string, id SessionID, body PostLogsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5217,6 +6790,168 @@ func NewGetOriginRequest(server string, id SessionID, ticket Ticket, params *Get
 	return req, nil
 }
 
+// NewSaveProfileRequest calls the generic SaveProfile builder with application/json body
+func NewSaveProfileRequest(server string, id SessionID, player Player, body SaveProfileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSaveProfileRequestWithBody(server, id, player, "application/json", bodyReader)
+}
+
+// NewSaveProfileRequestWithBody constructs an http.Request for the SaveProfile method, with any body, and a specified content type
+func NewSaveProfileRequestWithBody(server string, id SessionID, player Player, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/profiles/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCheckoutProfileRequest calls the generic CheckoutProfile builder with application/json body
+func NewCheckoutProfileRequest(server string, id SessionID, player Player, body CheckoutProfileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckoutProfileRequestWithBody(server, id, player, "application/json", bodyReader)
+}
+
+// NewCheckoutProfileRequestWithBody constructs an http.Request for the CheckoutProfile method, with any body, and a specified content type
+func NewCheckoutProfileRequestWithBody(server string, id SessionID, player Player, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/profiles/%s/checkout", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReturnProfileRequest calls the generic ReturnProfile builder with application/json body
+func NewReturnProfileRequest(server string, id SessionID, player Player, body ReturnProfileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReturnProfileRequestWithBody(server, id, player, "application/json", bodyReader)
+}
+
+// NewReturnProfileRequestWithBody constructs an http.Request for the ReturnProfile method, with any body, and a specified content type
+func NewReturnProfileRequestWithBody(server string, id SessionID, player Player, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "player", player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sessions/%s/profiles/%s/return", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewPutReportRequest calls the generic PutReport builder with application/json body
 func NewPutReportRequest(server string, id SessionID, body PutReportJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5255,6 +6990,46 @@ func NewPutReportRequestWithBody(server string, id SessionID, contentType string
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPostTransferRequest calls the generic PostTransfer builder with application/json body
+func NewPostTransferRequest(server string, body PostTransferJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPostTransferRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPostTransferRequestWithBody constructs an http.Request for the PostTransfer method, with any body, and a specified content type
+func NewPostTransferRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transfers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -5307,6 +7082,34 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
+	// AuditWithResponse Proves the ledger's sums and owners while the region runs. One at a time.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/audit (the `Audit` operationId).
+	AuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AuditReply, error)
+
+	// ListBansWithResponse Lists who is banned, or would be by rules that only report, by player.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/bans (the `ListBans` operationId).
+	ListBansWithResponse(ctx context.Context, params *ListBansParams, reqEditors ...RequestEditorFn) (*ListBansReply, error)
+
+	// LiftBanWithResponse Lifts a player's ban. Repeated, it answers the same.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/bans/{player} (the `LiftBan` operationId).
+	LiftBanWithResponse(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*LiftBanReply, error)
+
+	// GetBanWithResponse Tells why a player is banned, with what was measured.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/bans/{player} (the `GetBan` operationId).
+	GetBanWithResponse(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*GetBanReply, error)
 
 	// DevTokenWithBodyWithResponse Makes an access token for anyone who asks. Served by throng dev only.
 	//
@@ -5497,6 +7300,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/places/{id}/logs (the `GetLogs` operationId).
 	GetLogsWithResponse(ctx context.Context, id PlaceID, params *GetLogsParams, reqEditors ...RequestEditorFn) (*GetLogsReply, error)
 
+	// GetNumbersWithResponse Tells how a place does, by the events of its sessions. Counts are a few seconds old.
+	//
+	// For the place's owners and operators; others are told not_found, as if there were no such place.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/places/{id}/numbers (the `GetNumbers` operationId).
+	GetNumbersWithResponse(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*GetNumbersReply, error)
+
 	// GetOwnersWithResponse Lists who owns the place. Who does not is told not_found, as if there were no such place.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5518,6 +7330,77 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/places/{id}/owners/{player} (the `AddOwner` operationId).
 	AddOwnerWithResponse(ctx context.Context, id PlaceID, player string, reqEditors ...RequestEditorFn) (*AddOwnerReply, error)
 
+	// GetInventoryWithResponse Returns what a player owns in the place's game. For himself, the place's owners and operators.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/inventory (the `GetInventory` operationId).
+	GetInventoryWithResponse(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*GetInventoryReply, error)
+
+	// GetProfileWithResponse Returns a player's profile in the place's game, as it was saved last. For himself, the place's owners and operators.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/profile (the `GetProfile` operationId).
+	GetProfileWithResponse(ctx context.Context, id PlaceID, player Player, params *GetProfileParams, reqEditors ...RequestEditorFn) (*GetProfileReply, error)
+
+	// RestoreProfileWithBodyWithResponse Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+	RestoreProfileWithBodyWithResponse(ctx context.Context, id PlaceID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreProfileReply, error)
+
+	// RestoreProfileWithResponse Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+	RestoreProfileWithResponse(ctx context.Context, id PlaceID, player Player, body RestoreProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*RestoreProfileReply, error)
+
+	// ListSavesWithResponse Lists the saves of a player's profile that are kept, the newest first. For the place's owners and operators.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/saves (the `ListSaves` operationId).
+	ListSavesWithResponse(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*ListSavesReply, error)
+
+	// ListTransfersWithResponse Lists a player's newest transfers in the place's game, the newest first. For himself, the place's owners and operators.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/places/{id}/players/{player}/transfers (the `ListTransfers` operationId).
+	ListTransfersWithResponse(ctx context.Context, id PlaceID, player Player, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*ListTransfersReply, error)
+
+	// GetReleaseWithResponse Says which versions of a place there are, and which of them new sessions run.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/places/{id}/release (the `GetRelease` operationId).
+	GetReleaseWithResponse(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*GetReleaseReply, error)
+
+	// ChangeReleaseWithBodyWithResponse Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+	//
+	// One of live, canary, rollback, pin and drain is needed; pin and drain go
+	// with each. When it has answered, every new session runs what it says;
+	// sessions that run keep their version, unless drain moves their players.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+	ChangeReleaseWithBodyWithResponse(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeReleaseReply, error)
+
+	// ChangeReleaseWithResponse Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+	//
+	// One of live, canary, rollback, pin and drain is needed; pin and drain go
+	// with each. When it has answered, every new session runs what it says;
+	// sessions that run keep their version, unless drain moves their players.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+	ChangeReleaseWithResponse(ctx context.Context, id PlaceID, body ChangeReleaseJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeReleaseReply, error)
+
 	// ListPlaceSessionsWithResponse Lists a place's sessions that have not ended, by ID.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5528,12 +7411,13 @@ type ClientWithResponsesInterface interface {
 	// PublishWithBodyWithResponse Publishes a place as a gzipped tar of up to 64 MiB and makes it live. The same content again is the same version.
 	//
 	// Who publishes a place first owns it; later only its owners and operators
-	// may, others are denied.
+	// may, others are denied. When it has answered, every new session runs the
+	// version, wherever it is asked for; sessions that run keep theirs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/places/{id}/versions (the `Publish` operationId).
-	PublishWithBodyWithResponse(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishReply, error)
+	PublishWithBodyWithResponse(ctx context.Context, id PlaceID, params *PublishParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishReply, error)
 
 	// GetFriendsWithResponse Returns the player's own list, mutual or not. Operators may read anybody's.
 	//
@@ -5786,6 +7670,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/sessions/{id}/heartbeat (the `PutHeartbeat` operationId).
 	PutHeartbeatWithResponse(ctx context.Context, id SessionID, body PutHeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*PutHeartbeatReply, error)
 
+	// GetSessionInventoryWithResponse Returns what a player owns in the session's game, with every transfer that was answered before.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sessions/{id}/inventories/{player} (the `GetSessionInventory` operationId).
+	GetSessionInventoryWithResponse(ctx context.Context, id SessionID, player Player, reqEditors ...RequestEditorFn) (*GetSessionInventoryReply, error)
+
 	// PostLogsWithBodyWithResponse Adds lines to the log of the session's place, each once.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5807,6 +7698,60 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/sessions/{id}/origins/{ticket} (the `GetOrigin` operationId).
 	GetOriginWithResponse(ctx context.Context, id SessionID, ticket Ticket, params *GetOriginParams, reqEditors ...RequestEditorFn) (*GetOriginReply, error)
 
+	// SaveProfileWithBodyWithResponse Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+	//
+	// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+	// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+	SaveProfileWithBodyWithResponse(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SaveProfileReply, error)
+
+	// SaveProfileWithResponse Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+	//
+	// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+	// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+	SaveProfileWithResponse(ctx context.Context, id SessionID, player Player, body SaveProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*SaveProfileReply, error)
+
+	// CheckoutProfileWithBodyWithResponse Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+	//
+	// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+	// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+	CheckoutProfileWithBodyWithResponse(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckoutProfileReply, error)
+
+	// CheckoutProfileWithResponse Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+	//
+	// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+	// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+	CheckoutProfileWithResponse(ctx context.Context, id SessionID, player Player, body CheckoutProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckoutProfileReply, error)
+
+	// ReturnProfileWithBodyWithResponse Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+	ReturnProfileWithBodyWithResponse(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReturnProfileReply, error)
+
+	// ReturnProfileWithResponse Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+	ReturnProfileWithResponse(ctx context.Context, id SessionID, player Player, body ReturnProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*ReturnProfileReply, error)
+
 	// PutReportWithBodyWithResponse Replaces all that the registry knows of the session's seats.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5820,6 +7765,250 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/sessions/{id}/report (the `PutReport` operationId).
 	PutReportWithResponse(ctx context.Context, id SessionID, body PutReportJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReportReply, error)
+
+	// PostTransferWithBodyWithResponse Moves what players own, at once and as a whole or not at all.
+	//
+	// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+	// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+	// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+	// player has not enough, or would have too much.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+	PostTransferWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostTransferReply, error)
+
+	// PostTransferWithResponse Moves what players own, at once and as a whole or not at all.
+	//
+	// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+	// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+	// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+	// player has not enough, or would have too much.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+	PostTransferWithResponse(ctx context.Context, body PostTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*PostTransferReply, error)
+}
+
+// AuditReplyDefaultHeaders the declared response headers of an HTTP default response for Audit
+type AuditReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type AuditReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AuditReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AuditReply) GetJSON200() *AuditReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AuditReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AuditReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AuditReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AuditReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AuditReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListBansReplyDefaultHeaders the declared response headers of an HTTP default response for ListBans
+type ListBansReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListBansReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BanList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListBansReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListBansReply) GetJSON200() *BanList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListBansReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListBansReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListBansReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListBansReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListBansReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LiftBanReplyDefaultHeaders the declared response headers of an HTTP default response for LiftBan
+type LiftBanReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type LiftBanReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ban
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LiftBanReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LiftBanReply) GetJSON200() *Ban {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LiftBanReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LiftBanReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LiftBanReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LiftBanReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LiftBanReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetBanReplyDefaultHeaders the declared response headers of an HTTP default response for GetBan
+type GetBanReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetBanReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ban
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetBanReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBanReply) GetJSON200() *Ban {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBanReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBanReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBanReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBanReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBanReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // DevTokenReplyDefaultHeaders the declared response headers of an HTTP default response for DevToken
@@ -6894,6 +9083,61 @@ func (r GetLogsReply) ContentType() string {
 	return ""
 }
 
+// GetNumbersReplyDefaultHeaders the declared response headers of an HTTP default response for GetNumbers
+type GetNumbersReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetNumbersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PlaceNumbers
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetNumbersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetNumbersReply) GetJSON200() *PlaceNumbers {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetNumbersReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetNumbersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetNumbersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetNumbersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetNumbersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetOwnersReplyDefaultHeaders the declared response headers of an HTTP default response for GetOwners
 type GetOwnersReplyDefaultHeaders struct {
 	RetryAfter int
@@ -7053,6 +9297,391 @@ func (r AddOwnerReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AddOwnerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetInventoryReplyDefaultHeaders the declared response headers of an HTTP default response for GetInventory
+type GetInventoryReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetInventoryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Inventory
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetInventoryReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetInventoryReply) GetJSON200() *Inventory {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetInventoryReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetInventoryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetInventoryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetInventoryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetInventoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProfileReplyDefaultHeaders the declared response headers of an HTTP default response for GetProfile
+type GetProfileReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Profile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetProfileReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProfileReply) GetJSON200() *Profile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetProfileReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProfileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RestoreProfileReplyDefaultHeaders the declared response headers of an HTTP default response for RestoreProfile
+type RestoreProfileReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type RestoreProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RestoreRequest
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RestoreProfileReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreProfileReply) GetJSON200() *RestoreRequest {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreProfileReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreProfileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSavesReplyDefaultHeaders the declared response headers of an HTTP default response for ListSaves
+type ListSavesReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListSavesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SaveList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListSavesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSavesReply) GetJSON200() *SaveList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSavesReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSavesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSavesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSavesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSavesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTransfersReplyDefaultHeaders the declared response headers of an HTTP default response for ListTransfers
+type ListTransfersReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListTransfersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransferList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListTransfersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTransfersReply) GetJSON200() *TransferList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTransfersReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTransfersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTransfersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTransfersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTransfersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReleaseReplyDefaultHeaders the declared response headers of an HTTP default response for GetRelease
+type GetReleaseReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetReleaseReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Channels
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReleaseReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReleaseReply) GetJSON200() *Channels {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReleaseReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReleaseReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReleaseReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReleaseReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReleaseReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ChangeReleaseReplyDefaultHeaders the declared response headers of an HTTP default response for ChangeRelease
+type ChangeReleaseReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ChangeReleaseReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Channels
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ChangeReleaseReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeReleaseReply) GetJSON200() *Channels {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangeReleaseReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeReleaseReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeReleaseReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeReleaseReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeReleaseReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8296,6 +10925,61 @@ func (r PutHeartbeatReply) ContentType() string {
 	return ""
 }
 
+// GetSessionInventoryReplyDefaultHeaders the declared response headers of an HTTP default response for GetSessionInventory
+type GetSessionInventoryReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetSessionInventoryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Inventory
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSessionInventoryReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSessionInventoryReply) GetJSON200() *Inventory {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSessionInventoryReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSessionInventoryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSessionInventoryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSessionInventoryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSessionInventoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PostLogsReplyDefaultHeaders the declared response headers of an HTTP default response for PostLogs
 type PostLogsReplyDefaultHeaders struct {
 	RetryAfter int
@@ -8399,6 +11083,157 @@ func (r GetOriginReply) ContentType() string {
 	return ""
 }
 
+// SaveProfileReplyDefaultHeaders the declared response headers of an HTTP default response for SaveProfile
+type SaveProfileReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type SaveProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SaveProfileReplyDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SaveProfileReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SaveProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SaveProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SaveProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SaveProfileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckoutProfileReplyDefaultHeaders the declared response headers of an HTTP default response for CheckoutProfile
+type CheckoutProfileReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type CheckoutProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Profile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CheckoutProfileReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckoutProfileReply) GetJSON200() *Profile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckoutProfileReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckoutProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckoutProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckoutProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckoutProfileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReturnProfileReplyDefaultHeaders the declared response headers of an HTTP default response for ReturnProfile
+type ReturnProfileReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ReturnProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReturnProfileReplyDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReturnProfileReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReturnProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReturnProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReturnProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReturnProfileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PutReportReplyDefaultHeaders the declared response headers of an HTTP default response for PutReport
 type PutReportReplyDefaultHeaders struct {
 	RetryAfter int
@@ -8452,6 +11287,113 @@ func (r PutReportReply) ContentType() string {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
 	return ""
+}
+
+// PostTransferReplyDefaultHeaders the declared response headers of an HTTP default response for PostTransfer
+type PostTransferReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type PostTransferReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Receipt
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PostTransferReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PostTransferReply) GetJSON200() *Receipt {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PostTransferReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PostTransferReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PostTransferReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PostTransferReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PostTransferReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AuditWithResponse Proves the ledger's sums and owners while the region runs. One at a time.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/audit (the `Audit` operationId).
+func (c *ClientWithResponses) AuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AuditReply, error) {
+	rsp, err := c.Audit(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuditReply(rsp)
+}
+
+// ListBansWithResponse Lists who is banned, or would be by rules that only report, by player.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/bans (the `ListBans` operationId).
+func (c *ClientWithResponses) ListBansWithResponse(ctx context.Context, params *ListBansParams, reqEditors ...RequestEditorFn) (*ListBansReply, error) {
+	rsp, err := c.ListBans(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListBansReply(rsp)
+}
+
+// LiftBanWithResponse Lifts a player's ban. Repeated, it answers the same.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/bans/{player} (the `LiftBan` operationId).
+func (c *ClientWithResponses) LiftBanWithResponse(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*LiftBanReply, error) {
+	rsp, err := c.LiftBan(ctx, player, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLiftBanReply(rsp)
+}
+
+// GetBanWithResponse Tells why a player is banned, with what was measured.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/bans/{player} (the `GetBan` operationId).
+func (c *ClientWithResponses) GetBanWithResponse(ctx context.Context, player Player, reqEditors ...RequestEditorFn) (*GetBanReply, error) {
+	rsp, err := c.GetBan(ctx, player, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBanReply(rsp)
 }
 
 // DevTokenWithBodyWithResponse Makes an access token for anyone who asks. Served by throng dev only.
@@ -8793,6 +11735,21 @@ func (c *ClientWithResponses) GetLogsWithResponse(ctx context.Context, id PlaceI
 	return ParseGetLogsReply(rsp)
 }
 
+// GetNumbersWithResponse Tells how a place does, by the events of its sessions. Counts are a few seconds old.
+//
+// For the place's owners and operators; others are told not_found, as if there were no such place.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/places/{id}/numbers (the `GetNumbers` operationId).
+func (c *ClientWithResponses) GetNumbersWithResponse(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*GetNumbersReply, error) {
+	rsp, err := c.GetNumbers(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetNumbersReply(rsp)
+}
+
 // GetOwnersWithResponse Lists who owns the place. Who does not is told not_found, as if there were no such place.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8832,6 +11789,131 @@ func (c *ClientWithResponses) AddOwnerWithResponse(ctx context.Context, id Place
 	return ParseAddOwnerReply(rsp)
 }
 
+// GetInventoryWithResponse Returns what a player owns in the place's game. For himself, the place's owners and operators.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/inventory (the `GetInventory` operationId).
+func (c *ClientWithResponses) GetInventoryWithResponse(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*GetInventoryReply, error) {
+	rsp, err := c.GetInventory(ctx, id, player, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetInventoryReply(rsp)
+}
+
+// GetProfileWithResponse Returns a player's profile in the place's game, as it was saved last. For himself, the place's owners and operators.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/profile (the `GetProfile` operationId).
+func (c *ClientWithResponses) GetProfileWithResponse(ctx context.Context, id PlaceID, player Player, params *GetProfileParams, reqEditors ...RequestEditorFn) (*GetProfileReply, error) {
+	rsp, err := c.GetProfile(ctx, id, player, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProfileReply(rsp)
+}
+
+// RestoreProfileWithBodyWithResponse Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+func (c *ClientWithResponses) RestoreProfileWithBodyWithResponse(ctx context.Context, id PlaceID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreProfileReply, error) {
+	rsp, err := c.RestoreProfileWithBody(ctx, id, player, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreProfileReply(rsp)
+}
+
+// RestoreProfileWithResponse Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/places/{id}/players/{player}/restore (the `RestoreProfile` operationId).
+func (c *ClientWithResponses) RestoreProfileWithResponse(ctx context.Context, id PlaceID, player Player, body RestoreProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*RestoreProfileReply, error) {
+	rsp, err := c.RestoreProfile(ctx, id, player, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreProfileReply(rsp)
+}
+
+// ListSavesWithResponse Lists the saves of a player's profile that are kept, the newest first. For the place's owners and operators.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/saves (the `ListSaves` operationId).
+func (c *ClientWithResponses) ListSavesWithResponse(ctx context.Context, id PlaceID, player Player, reqEditors ...RequestEditorFn) (*ListSavesReply, error) {
+	rsp, err := c.ListSaves(ctx, id, player, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSavesReply(rsp)
+}
+
+// ListTransfersWithResponse Lists a player's newest transfers in the place's game, the newest first. For himself, the place's owners and operators.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/places/{id}/players/{player}/transfers (the `ListTransfers` operationId).
+func (c *ClientWithResponses) ListTransfersWithResponse(ctx context.Context, id PlaceID, player Player, params *ListTransfersParams, reqEditors ...RequestEditorFn) (*ListTransfersReply, error) {
+	rsp, err := c.ListTransfers(ctx, id, player, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTransfersReply(rsp)
+}
+
+// GetReleaseWithResponse Says which versions of a place there are, and which of them new sessions run.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/places/{id}/release (the `GetRelease` operationId).
+func (c *ClientWithResponses) GetReleaseWithResponse(ctx context.Context, id PlaceID, reqEditors ...RequestEditorFn) (*GetReleaseReply, error) {
+	rsp, err := c.GetRelease(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReleaseReply(rsp)
+}
+
+// ChangeReleaseWithBodyWithResponse Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+//
+// One of live, canary, rollback, pin and drain is needed; pin and drain go
+// with each. When it has answered, every new session runs what it says;
+// sessions that run keep their version, unless drain moves their players.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+func (c *ClientWithResponses) ChangeReleaseWithBodyWithResponse(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeReleaseReply, error) {
+	rsp, err := c.ChangeReleaseWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeReleaseReply(rsp)
+}
+
+// ChangeReleaseWithResponse Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+//
+// One of live, canary, rollback, pin and drain is needed; pin and drain go
+// with each. When it has answered, every new session runs what it says;
+// sessions that run keep their version, unless drain moves their players.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/places/{id}/release (the `ChangeRelease` operationId).
+func (c *ClientWithResponses) ChangeReleaseWithResponse(ctx context.Context, id PlaceID, body ChangeReleaseJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeReleaseReply, error) {
+	rsp, err := c.ChangeRelease(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeReleaseReply(rsp)
+}
+
 // ListPlaceSessionsWithResponse Lists a place's sessions that have not ended, by ID.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8848,13 +11930,14 @@ func (c *ClientWithResponses) ListPlaceSessionsWithResponse(ctx context.Context,
 // PublishWithBodyWithResponse Publishes a place as a gzipped tar of up to 64 MiB and makes it live. The same content again is the same version.
 //
 // Who publishes a place first owns it; later only its owners and operators
-// may, others are denied.
+// may, others are denied. When it has answered, every new session runs the
+// version, wherever it is asked for; sessions that run keep theirs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/places/{id}/versions (the `Publish` operationId).
-func (c *ClientWithResponses) PublishWithBodyWithResponse(ctx context.Context, id PlaceID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishReply, error) {
-	rsp, err := c.PublishWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) PublishWithBodyWithResponse(ctx context.Context, id PlaceID, params *PublishParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishReply, error) {
+	rsp, err := c.PublishWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -9310,6 +12393,19 @@ func (c *ClientWithResponses) PutHeartbeatWithResponse(ctx context.Context, id S
 	return ParsePutHeartbeatReply(rsp)
 }
 
+// GetSessionInventoryWithResponse Returns what a player owns in the session's game, with every transfer that was answered before.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sessions/{id}/inventories/{player} (the `GetSessionInventory` operationId).
+func (c *ClientWithResponses) GetSessionInventoryWithResponse(ctx context.Context, id SessionID, player Player, reqEditors ...RequestEditorFn) (*GetSessionInventoryReply, error) {
+	rsp, err := c.GetSessionInventory(ctx, id, player, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSessionInventoryReply(rsp)
+}
+
 // PostLogsWithBodyWithResponse Adds lines to the log of the session's place, each once.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -9349,6 +12445,96 @@ func (c *ClientWithResponses) GetOriginWithResponse(ctx context.Context, id Sess
 	return ParseGetOriginReply(rsp)
 }
 
+// SaveProfileWithBodyWithResponse Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+//
+// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+func (c *ClientWithResponses) SaveProfileWithBodyWithResponse(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SaveProfileReply, error) {
+	rsp, err := c.SaveProfileWithBody(ctx, id, player, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSaveProfileReply(rsp)
+}
+
+// SaveProfileWithResponse Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+//
+// It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+// the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/sessions/{id}/profiles/{player} (the `SaveProfile` operationId).
+func (c *ClientWithResponses) SaveProfileWithResponse(ctx context.Context, id SessionID, player Player, body SaveProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*SaveProfileReply, error) {
+	rsp, err := c.SaveProfile(ctx, id, player, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSaveProfileReply(rsp)
+}
+
+// CheckoutProfileWithBodyWithResponse Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+//
+// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+func (c *ClientWithResponses) CheckoutProfileWithBodyWithResponse(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckoutProfileReply, error) {
+	rsp, err := c.CheckoutProfileWithBody(ctx, id, player, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckoutProfileReply(rsp)
+}
+
+// CheckoutProfileWithResponse Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+//
+// A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+// nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/checkout (the `CheckoutProfile` operationId).
+func (c *ClientWithResponses) CheckoutProfileWithResponse(ctx context.Context, id SessionID, player Player, body CheckoutProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckoutProfileReply, error) {
+	rsp, err := c.CheckoutProfile(ctx, id, player, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckoutProfileReply(rsp)
+}
+
+// ReturnProfileWithBodyWithResponse Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+func (c *ClientWithResponses) ReturnProfileWithBodyWithResponse(ctx context.Context, id SessionID, player Player, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReturnProfileReply, error) {
+	rsp, err := c.ReturnProfileWithBody(ctx, id, player, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReturnProfileReply(rsp)
+}
+
+// ReturnProfileWithResponse Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sessions/{id}/profiles/{player}/return (the `ReturnProfile` operationId).
+func (c *ClientWithResponses) ReturnProfileWithResponse(ctx context.Context, id SessionID, player Player, body ReturnProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*ReturnProfileReply, error) {
+	rsp, err := c.ReturnProfile(ctx, id, player, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReturnProfileReply(rsp)
+}
+
 // PutReportWithBodyWithResponse Replaces all that the registry knows of the session's seats.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -9373,6 +12559,226 @@ func (c *ClientWithResponses) PutReportWithResponse(ctx context.Context, id Sess
 		return nil, err
 	}
 	return ParsePutReportReply(rsp)
+}
+
+// PostTransferWithBodyWithResponse Moves what players own, at once and as a whole or not at all.
+//
+// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+// player has not enough, or would have too much.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+func (c *ClientWithResponses) PostTransferWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostTransferReply, error) {
+	rsp, err := c.PostTransferWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePostTransferReply(rsp)
+}
+
+// PostTransferWithResponse Moves what players own, at once and as a whole or not at all.
+//
+// For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+// name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+// same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+// player has not enough, or would have too much.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transfers (the `PostTransfer` operationId).
+func (c *ClientWithResponses) PostTransferWithResponse(ctx context.Context, body PostTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*PostTransferReply, error) {
+	rsp, err := c.PostTransfer(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePostTransferReply(rsp)
+}
+
+// ParseAuditReply parses an HTTP response from a AuditWithResponse call
+func ParseAuditReply(rsp *http.Response) (*AuditReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AuditReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers AuditReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListBansReply parses an HTTP response from a ListBansWithResponse call
+func ParseListBansReply(rsp *http.Response) (*ListBansReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListBansReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BanList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListBansReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLiftBanReply parses an HTTP response from a LiftBanWithResponse call
+func ParseLiftBanReply(rsp *http.Response) (*LiftBanReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LiftBanReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ban
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LiftBanReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetBanReply parses an HTTP response from a GetBanWithResponse call
+func ParseGetBanReply(rsp *http.Response) (*GetBanReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBanReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ban
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetBanReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseDevTokenReply parses an HTTP response from a DevTokenWithResponse call
@@ -10282,6 +13688,52 @@ func ParseGetLogsReply(rsp *http.Response) (*GetLogsReply, error) {
 	return response, nil
 }
 
+// ParseGetNumbersReply parses an HTTP response from a GetNumbersWithResponse call
+func ParseGetNumbersReply(rsp *http.Response) (*GetNumbersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetNumbersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PlaceNumbers
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetNumbersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetOwnersReply parses an HTTP response from a GetOwnersWithResponse call
 func ParseGetOwnersReply(rsp *http.Response) (*GetOwnersReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10407,6 +13859,328 @@ func ParseAddOwnerReply(rsp *http.Response) (*AddOwnerReply, error) {
 	switch {
 	case true:
 		var headers AddOwnerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetInventoryReply parses an HTTP response from a GetInventoryWithResponse call
+func ParseGetInventoryReply(rsp *http.Response) (*GetInventoryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetInventoryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Inventory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetInventoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetProfileReply parses an HTTP response from a GetProfileWithResponse call
+func ParseGetProfileReply(rsp *http.Response) (*GetProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Profile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRestoreProfileReply parses an HTTP response from a RestoreProfileWithResponse call
+func ParseRestoreProfileReply(rsp *http.Response) (*RestoreProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RestoreRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RestoreProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSavesReply parses an HTTP response from a ListSavesWithResponse call
+func ParseListSavesReply(rsp *http.Response) (*ListSavesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSavesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SaveList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListSavesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTransfersReply parses an HTTP response from a ListTransfersWithResponse call
+func ParseListTransfersReply(rsp *http.Response) (*ListTransfersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTransfersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransferList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListTransfersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReleaseReply parses an HTTP response from a GetReleaseWithResponse call
+func ParseGetReleaseReply(rsp *http.Response) (*GetReleaseReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReleaseReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Channels
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetReleaseReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeReleaseReply parses an HTTP response from a ChangeReleaseWithResponse call
+func ParseChangeReleaseReply(rsp *http.Response) (*ChangeReleaseReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeReleaseReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Channels
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ChangeReleaseReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -11465,6 +15239,52 @@ func ParsePutHeartbeatReply(rsp *http.Response) (*PutHeartbeatReply, error) {
 	return response, nil
 }
 
+// ParseGetSessionInventoryReply parses an HTTP response from a GetSessionInventoryWithResponse call
+func ParseGetSessionInventoryReply(rsp *http.Response) (*GetSessionInventoryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSessionInventoryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Inventory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetSessionInventoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePostLogsReply parses an HTTP response from a PostLogsWithResponse call
 func ParsePostLogsReply(rsp *http.Response) (*PostLogsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11553,6 +15373,136 @@ func ParseGetOriginReply(rsp *http.Response) (*GetOriginReply, error) {
 	return response, nil
 }
 
+// ParseSaveProfileReply parses an HTTP response from a SaveProfileWithResponse call
+func ParseSaveProfileReply(rsp *http.Response) (*SaveProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SaveProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SaveProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckoutProfileReply parses an HTTP response from a CheckoutProfileWithResponse call
+func ParseCheckoutProfileReply(rsp *http.Response) (*CheckoutProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckoutProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Profile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CheckoutProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReturnProfileReply parses an HTTP response from a ReturnProfileWithResponse call
+func ParseReturnProfileReply(rsp *http.Response) (*ReturnProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReturnProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ReturnProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutReportReply parses an HTTP response from a PutReportWithResponse call
 func ParsePutReportReply(rsp *http.Response) (*PutReportReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11599,8 +15549,66 @@ func ParsePutReportReply(rsp *http.Response) (*PutReportReply, error) {
 	return response, nil
 }
 
+// ParsePostTransferReply parses an HTTP response from a PostTransferWithResponse call
+func ParsePostTransferReply(rsp *http.Response) (*PostTransferReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PostTransferReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Receipt
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PostTransferReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// Audit Proves the ledger's sums and owners while the region runs. One at a time.
+	// (GET /v1/audit)
+	Audit(w http.ResponseWriter, r *http.Request)
+	// ListBans Lists who is banned, or would be by rules that only report, by player.
+	// (GET /v1/bans)
+	ListBans(w http.ResponseWriter, r *http.Request, params ListBansParams)
+	// LiftBan Lifts a player's ban. Repeated, it answers the same.
+	// (DELETE /v1/bans/{player})
+	LiftBan(w http.ResponseWriter, r *http.Request, player Player)
+	// GetBan Tells why a player is banned, with what was measured.
+	// (GET /v1/bans/{player})
+	GetBan(w http.ResponseWriter, r *http.Request, player Player)
 	// DevToken Makes an access token for anyone who asks. Served by throng dev only.
 	// (POST /v1/dev/token)
 	DevToken(w http.ResponseWriter, r *http.Request)
@@ -11661,6 +15669,9 @@ type ServerInterface interface {
 	// GetLogs Reads the place's log, oldest line first. The newest 2,000 lines are remembered, for as long as there is room.
 	// (GET /v1/places/{id}/logs)
 	GetLogs(w http.ResponseWriter, r *http.Request, id PlaceID, params GetLogsParams)
+	// GetNumbers Tells how a place does, by the events of its sessions. Counts are a few seconds old.
+	// (GET /v1/places/{id}/numbers)
+	GetNumbers(w http.ResponseWriter, r *http.Request, id PlaceID)
 	// GetOwners Lists who owns the place. Who does not is told not_found, as if there were no such place.
 	// (GET /v1/places/{id}/owners)
 	GetOwners(w http.ResponseWriter, r *http.Request, id PlaceID)
@@ -11670,12 +15681,33 @@ type ServerInterface interface {
 	// AddOwner Lets another account own the place as well, up to 32 in all. Add one and leave, to hand a place over.
 	// (PUT /v1/places/{id}/owners/{player})
 	AddOwner(w http.ResponseWriter, r *http.Request, id PlaceID, player string)
+	// GetInventory Returns what a player owns in the place's game. For himself, the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/inventory)
+	GetInventory(w http.ResponseWriter, r *http.Request, id PlaceID, player Player)
+	// GetProfile Returns a player's profile in the place's game, as it was saved last. For himself, the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/profile)
+	GetProfile(w http.ResponseWriter, r *http.Request, id PlaceID, player Player, params GetProfileParams)
+	// RestoreProfile Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+	// (POST /v1/places/{id}/players/{player}/restore)
+	RestoreProfile(w http.ResponseWriter, r *http.Request, id PlaceID, player Player)
+	// ListSaves Lists the saves of a player's profile that are kept, the newest first. For the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/saves)
+	ListSaves(w http.ResponseWriter, r *http.Request, id PlaceID, player Player)
+	// ListTransfers Lists a player's newest transfers in the place's game, the newest first. For himself, the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/transfers)
+	ListTransfers(w http.ResponseWriter, r *http.Request, id PlaceID, player Player, params ListTransfersParams)
+	// GetRelease Says which versions of a place there are, and which of them new sessions run.
+	// (GET /v1/places/{id}/release)
+	GetRelease(w http.ResponseWriter, r *http.Request, id PlaceID)
+	// ChangeRelease Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+	// (POST /v1/places/{id}/release)
+	ChangeRelease(w http.ResponseWriter, r *http.Request, id PlaceID)
 	// ListPlaceSessions Lists a place's sessions that have not ended, by ID.
 	// (GET /v1/places/{id}/sessions)
 	ListPlaceSessions(w http.ResponseWriter, r *http.Request, id PlaceID, params ListPlaceSessionsParams)
 	// Publish Publishes a place as a gzipped tar of up to 64 MiB and makes it live. The same content again is the same version.
 	// (PUT /v1/places/{id}/versions)
-	Publish(w http.ResponseWriter, r *http.Request, id PlaceID)
+	Publish(w http.ResponseWriter, r *http.Request, id PlaceID, params PublishParams)
 	// GetFriends Returns the player's own list, mutual or not. Operators may read anybody's.
 	// (GET /v1/players/{id}/friends)
 	GetFriends(w http.ResponseWriter, r *http.Request, id PlayerID)
@@ -11741,15 +15773,30 @@ type ServerInterface interface {
 	// PutHeartbeat Extends the session's lease, tells roster changes and brings orders back.
 	// (PUT /v1/sessions/{id}/heartbeat)
 	PutHeartbeat(w http.ResponseWriter, r *http.Request, id SessionID)
+	// GetSessionInventory Returns what a player owns in the session's game, with every transfer that was answered before.
+	// (GET /v1/sessions/{id}/inventories/{player})
+	GetSessionInventory(w http.ResponseWriter, r *http.Request, id SessionID, player Player)
 	// PostLogs Adds lines to the log of the session's place, each once.
 	// (POST /v1/sessions/{id}/logs)
 	PostLogs(w http.ResponseWriter, r *http.Request, id SessionID)
 	// GetOrigin Tells a session's server where players come from who were handed off to it.
 	// (GET /v1/sessions/{id}/origins/{ticket})
 	GetOrigin(w http.ResponseWriter, r *http.Request, id SessionID, ticket Ticket, params GetOriginParams)
+	// SaveProfile Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+	// (PUT /v1/sessions/{id}/profiles/{player})
+	SaveProfile(w http.ResponseWriter, r *http.Request, id SessionID, player Player)
+	// CheckoutProfile Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+	// (POST /v1/sessions/{id}/profiles/{player}/checkout)
+	CheckoutProfile(w http.ResponseWriter, r *http.Request, id SessionID, player Player)
+	// ReturnProfile Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+	// (POST /v1/sessions/{id}/profiles/{player}/return)
+	ReturnProfile(w http.ResponseWriter, r *http.Request, id SessionID, player Player)
 	// PutReport Replaces all that the registry knows of the session's seats.
 	// (PUT /v1/sessions/{id}/report)
 	PutReport(w http.ResponseWriter, r *http.Request, id SessionID)
+	// PostTransfer Moves what players own, at once and as a whole or not at all.
+	// (POST /v1/transfers)
+	PostTransfer(w http.ResponseWriter, r *http.Request)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -11760,6 +15807,118 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// Audit operation middleware
+func (siw *ServerInterfaceWrapper) Audit(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Audit(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListBans operation middleware
+func (siw *ServerInterfaceWrapper) ListBans(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListBansParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListBans(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LiftBan operation middleware
+func (siw *ServerInterfaceWrapper) LiftBan(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LiftBan(w, r, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetBan operation middleware
+func (siw *ServerInterfaceWrapper) GetBan(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetBan(w, r, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // DevToken operation middleware
 func (siw *ServerInterfaceWrapper) DevToken(w http.ResponseWriter, r *http.Request) {
@@ -12434,6 +16593,32 @@ func (siw *ServerInterfaceWrapper) GetLogs(w http.ResponseWriter, r *http.Reques
 	handler.ServeHTTP(w, r)
 }
 
+// GetNumbers operation middleware
+func (siw *ServerInterfaceWrapper) GetNumbers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetNumbers(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetOwners operation middleware
 func (siw *ServerInterfaceWrapper) GetOwners(w http.ResponseWriter, r *http.Request) {
 
@@ -12521,6 +16706,265 @@ func (siw *ServerInterfaceWrapper) AddOwner(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.AddOwner(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetInventory operation middleware
+func (siw *ServerInterfaceWrapper) GetInventory(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetInventory(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetProfile operation middleware
+func (siw *ServerInterfaceWrapper) GetProfile(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProfileParams
+
+	// ------------- Optional query parameter "revision" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "revision", r.URL.Query(), &params.Revision, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "revision"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "revision", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetProfile(w, r, id, player, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RestoreProfile operation middleware
+func (siw *ServerInterfaceWrapper) RestoreProfile(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RestoreProfile(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListSaves operation middleware
+func (siw *ServerInterfaceWrapper) ListSaves(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSaves(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListTransfers operation middleware
+func (siw *ServerInterfaceWrapper) ListTransfers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTransfersParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListTransfers(w, r, id, player, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRelease operation middleware
+func (siw *ServerInterfaceWrapper) GetRelease(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRelease(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangeRelease operation middleware
+func (siw *ServerInterfaceWrapper) ChangeRelease(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PlaceID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangeRelease(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -12626,8 +17070,37 @@ func (siw *ServerInterfaceWrapper) Publish(w http.ResponseWriter, r *http.Reques
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PublishParams
+
+	// ------------- Optional query parameter "stage" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stage", r.URL.Query(), &params.Stage, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "stage"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "stage", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "canary" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "canary", r.URL.Query(), &params.Canary, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "canary"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "canary", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.Publish(w, r, id)
+		siw.Handler.Publish(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -13217,6 +17690,41 @@ func (siw *ServerInterfaceWrapper) PutHeartbeat(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// GetSessionInventory operation middleware
+func (siw *ServerInterfaceWrapper) GetSessionInventory(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSessionInventory(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PostLogs operation middleware
 func (siw *ServerInterfaceWrapper) PostLogs(w http.ResponseWriter, r *http.Request) {
 
@@ -13294,6 +17802,111 @@ func (siw *ServerInterfaceWrapper) GetOrigin(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// SaveProfile operation middleware
+func (siw *ServerInterfaceWrapper) SaveProfile(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SaveProfile(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CheckoutProfile operation middleware
+func (siw *ServerInterfaceWrapper) CheckoutProfile(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CheckoutProfile(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReturnProfile operation middleware
+func (siw *ServerInterfaceWrapper) ReturnProfile(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "player" -------------
+	var player Player
+
+	err = runtime.BindStyledParameterWithOptions("simple", "player", r.PathValue("player"), &player, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReturnProfile(w, r, id, player)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PutReport operation middleware
 func (siw *ServerInterfaceWrapper) PutReport(w http.ResponseWriter, r *http.Request) {
 
@@ -13311,6 +17924,20 @@ func (siw *ServerInterfaceWrapper) PutReport(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutReport(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PostTransfer operation middleware
+func (siw *ServerInterfaceWrapper) PostTransfer(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PostTransfer(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -13448,7 +18075,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places", wrapper.ListPlaces)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/sessions", wrapper.ListPlaceSessions)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/places/{id}/versions", wrapper.Publish)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/release", wrapper.GetRelease)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/places/{id}/release", wrapper.ChangeRelease)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/logs", wrapper.GetLogs)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/numbers", wrapper.GetNumbers)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/owners", wrapper.GetOwners)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/places/{id}/owners/{player}", wrapper.RemoveOwner)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/places/{id}/owners/{player}", wrapper.AddOwner)
@@ -13476,6 +18106,20 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/sessions/{id}/confirm", wrapper.Confirm)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/sessions/{id}/handoff", wrapper.Handoff)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/sessions/{id}/origins/{ticket}", wrapper.GetOrigin)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/sessions/{id}/profiles/{player}/checkout", wrapper.CheckoutProfile)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/sessions/{id}/profiles/{player}", wrapper.SaveProfile)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/sessions/{id}/profiles/{player}/return", wrapper.ReturnProfile)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/sessions/{id}/inventories/{player}", wrapper.GetSessionInventory)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/transfers", wrapper.PostTransfer)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/players/{player}/inventory", wrapper.GetInventory)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/players/{player}/transfers", wrapper.ListTransfers)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/players/{player}/profile", wrapper.GetProfile)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/places/{id}/players/{player}/saves", wrapper.ListSaves)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/places/{id}/players/{player}/restore", wrapper.RestoreProfile)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/bans", wrapper.ListBans)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/bans/{player}", wrapper.LiftBan)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/bans/{player}", wrapper.GetBan)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/audit", wrapper.Audit)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/sessions/{id}/logs", wrapper.PostLogs)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/servers", wrapper.ListServers)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/servers/{id}", wrapper.GetServer)
@@ -13511,6 +18155,169 @@ type ProblemApplicationProblemPlusJSONResponse struct {
 }
 
 type WaitingJSONResponse Waiting
+
+type AuditRequestObject struct {
+}
+
+type AuditResponseObject interface {
+	VisitAuditResponse(w http.ResponseWriter) error
+}
+
+type Audit200JSONResponse AuditReport
+
+func (response Audit200JSONResponse) VisitAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AuditdefaultApplicationProblemPlusJSONResponse) VisitAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBansRequestObject struct {
+	Params ListBansParams
+}
+
+type ListBansResponseObject interface {
+	VisitListBansResponse(w http.ResponseWriter) error
+}
+
+type ListBans200JSONResponse BanList
+
+func (response ListBans200JSONResponse) VisitListBansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBansdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListBansdefaultApplicationProblemPlusJSONResponse) VisitListBansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftBanRequestObject struct {
+	Player Player `json:"player"`
+}
+
+type LiftBanResponseObject interface {
+	VisitLiftBanResponse(w http.ResponseWriter) error
+}
+
+type LiftBan200JSONResponse Ban
+
+func (response LiftBan200JSONResponse) VisitLiftBanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftBandefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response LiftBandefaultApplicationProblemPlusJSONResponse) VisitLiftBanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBanRequestObject struct {
+	Player Player `json:"player"`
+}
+
+type GetBanResponseObject interface {
+	VisitGetBanResponse(w http.ResponseWriter) error
+}
+
+type GetBan200JSONResponse Ban
+
+func (response GetBan200JSONResponse) VisitGetBanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBandefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetBandefaultApplicationProblemPlusJSONResponse) VisitGetBanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type DevTokenRequestObject struct {
 	Body *DevTokenJSONRequestBody
@@ -14343,6 +19150,47 @@ func (response GetLogsdefaultApplicationProblemPlusJSONResponse) VisitGetLogsRes
 	return err
 }
 
+type GetNumbersRequestObject struct {
+	ID PlaceID `json:"id"`
+}
+
+type GetNumbersResponseObject interface {
+	VisitGetNumbersResponse(w http.ResponseWriter) error
+}
+
+type GetNumbers200JSONResponse PlaceNumbers
+
+func (response GetNumbers200JSONResponse) VisitGetNumbersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNumbersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetNumbersdefaultApplicationProblemPlusJSONResponse) VisitGetNumbersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOwnersRequestObject struct {
 	ID PlaceID `json:"id"`
 }
@@ -14468,6 +19316,302 @@ func (response AddOwnerdefaultApplicationProblemPlusJSONResponse) VisitAddOwnerR
 	return err
 }
 
+type GetInventoryRequestObject struct {
+	ID     PlaceID `json:"id"`
+	Player Player  `json:"player"`
+}
+
+type GetInventoryResponseObject interface {
+	VisitGetInventoryResponse(w http.ResponseWriter) error
+}
+
+type GetInventory200JSONResponse Inventory
+
+func (response GetInventory200JSONResponse) VisitGetInventoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetInventorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetInventorydefaultApplicationProblemPlusJSONResponse) VisitGetInventoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProfileRequestObject struct {
+	ID     PlaceID `json:"id"`
+	Player Player  `json:"player"`
+	Params GetProfileParams
+}
+
+type GetProfileResponseObject interface {
+	VisitGetProfileResponse(w http.ResponseWriter) error
+}
+
+type GetProfile200JSONResponse Profile
+
+func (response GetProfile200JSONResponse) VisitGetProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProfiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetProfiledefaultApplicationProblemPlusJSONResponse) VisitGetProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreProfileRequestObject struct {
+	ID     PlaceID `json:"id"`
+	Player Player  `json:"player"`
+	Body   *RestoreProfileJSONRequestBody
+}
+
+type RestoreProfileResponseObject interface {
+	VisitRestoreProfileResponse(w http.ResponseWriter) error
+}
+
+type RestoreProfile200JSONResponse RestoreRequest
+
+func (response RestoreProfile200JSONResponse) VisitRestoreProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreProfiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RestoreProfiledefaultApplicationProblemPlusJSONResponse) VisitRestoreProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSavesRequestObject struct {
+	ID     PlaceID `json:"id"`
+	Player Player  `json:"player"`
+}
+
+type ListSavesResponseObject interface {
+	VisitListSavesResponse(w http.ResponseWriter) error
+}
+
+type ListSaves200JSONResponse SaveList
+
+func (response ListSaves200JSONResponse) VisitListSavesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSavesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListSavesdefaultApplicationProblemPlusJSONResponse) VisitListSavesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransfersRequestObject struct {
+	ID     PlaceID `json:"id"`
+	Player Player  `json:"player"`
+	Params ListTransfersParams
+}
+
+type ListTransfersResponseObject interface {
+	VisitListTransfersResponse(w http.ResponseWriter) error
+}
+
+type ListTransfers200JSONResponse TransferList
+
+func (response ListTransfers200JSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransfersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListTransfersdefaultApplicationProblemPlusJSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReleaseRequestObject struct {
+	ID PlaceID `json:"id"`
+}
+
+type GetReleaseResponseObject interface {
+	VisitGetReleaseResponse(w http.ResponseWriter) error
+}
+
+type GetRelease200JSONResponse Channels
+
+func (response GetRelease200JSONResponse) VisitGetReleaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReleasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetReleasedefaultApplicationProblemPlusJSONResponse) VisitGetReleaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReleaseRequestObject struct {
+	ID   PlaceID `json:"id"`
+	Body *ChangeReleaseJSONRequestBody
+}
+
+type ChangeReleaseResponseObject interface {
+	VisitChangeReleaseResponse(w http.ResponseWriter) error
+}
+
+type ChangeRelease200JSONResponse Channels
+
+func (response ChangeRelease200JSONResponse) VisitChangeReleaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReleasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ChangeReleasedefaultApplicationProblemPlusJSONResponse) VisitChangeReleaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPlaceSessionsRequestObject struct {
 	ID     PlaceID `json:"id"`
 	Params ListPlaceSessionsParams
@@ -14511,8 +19655,9 @@ func (response ListPlaceSessionsdefaultApplicationProblemPlusJSONResponse) Visit
 }
 
 type PublishRequestObject struct {
-	ID   PlaceID `json:"id"`
-	Body io.Reader
+	ID     PlaceID `json:"id"`
+	Params PublishParams
+	Body   io.Reader
 }
 
 type PublishResponseObject interface {
@@ -15406,6 +20551,48 @@ func (response PutHeartbeatdefaultApplicationProblemPlusJSONResponse) VisitPutHe
 	return err
 }
 
+type GetSessionInventoryRequestObject struct {
+	ID     SessionID `json:"id"`
+	Player Player    `json:"player"`
+}
+
+type GetSessionInventoryResponseObject interface {
+	VisitGetSessionInventoryResponse(w http.ResponseWriter) error
+}
+
+type GetSessionInventory200JSONResponse Inventory
+
+func (response GetSessionInventory200JSONResponse) VisitGetSessionInventoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSessionInventorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetSessionInventorydefaultApplicationProblemPlusJSONResponse) VisitGetSessionInventoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PostLogsRequestObject struct {
 	ID   SessionID `json:"id"`
 	Body *PostLogsJSONRequestBody
@@ -15485,6 +20672,123 @@ func (response GetOrigindefaultApplicationProblemPlusJSONResponse) VisitGetOrigi
 	return err
 }
 
+type SaveProfileRequestObject struct {
+	ID     SessionID `json:"id"`
+	Player Player    `json:"player"`
+	Body   *SaveProfileJSONRequestBody
+}
+
+type SaveProfileResponseObject interface {
+	VisitSaveProfileResponse(w http.ResponseWriter) error
+}
+
+type SaveProfile204Response struct {
+}
+
+func (response SaveProfile204Response) VisitSaveProfileResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type SaveProfiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SaveProfiledefaultApplicationProblemPlusJSONResponse) VisitSaveProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckoutProfileRequestObject struct {
+	ID     SessionID `json:"id"`
+	Player Player    `json:"player"`
+	Body   *CheckoutProfileJSONRequestBody
+}
+
+type CheckoutProfileResponseObject interface {
+	VisitCheckoutProfileResponse(w http.ResponseWriter) error
+}
+
+type CheckoutProfile200JSONResponse Profile
+
+func (response CheckoutProfile200JSONResponse) VisitCheckoutProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckoutProfiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CheckoutProfiledefaultApplicationProblemPlusJSONResponse) VisitCheckoutProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnProfileRequestObject struct {
+	ID     SessionID `json:"id"`
+	Player Player    `json:"player"`
+	Body   *ReturnProfileJSONRequestBody
+}
+
+type ReturnProfileResponseObject interface {
+	VisitReturnProfileResponse(w http.ResponseWriter) error
+}
+
+type ReturnProfile204Response struct {
+}
+
+func (response ReturnProfile204Response) VisitReturnProfileResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReturnProfiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReturnProfiledefaultApplicationProblemPlusJSONResponse) VisitReturnProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutReportRequestObject struct {
 	ID   SessionID `json:"id"`
 	Body *PutReportJSONRequestBody
@@ -15527,8 +20831,61 @@ func (response PutReportdefaultApplicationProblemPlusJSONResponse) VisitPutRepor
 	return err
 }
 
+type PostTransferRequestObject struct {
+	Body *PostTransferJSONRequestBody
+}
+
+type PostTransferResponseObject interface {
+	VisitPostTransferResponse(w http.ResponseWriter) error
+}
+
+type PostTransfer200JSONResponse Receipt
+
+func (response PostTransfer200JSONResponse) VisitPostTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PostTransferdefaultApplicationProblemPlusJSONResponse) VisitPostTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// Audit Proves the ledger's sums and owners while the region runs. One at a time.
+	// (GET /v1/audit)
+	Audit(ctx context.Context, request AuditRequestObject) (AuditResponseObject, error)
+	// ListBans Lists who is banned, or would be by rules that only report, by player.
+	// (GET /v1/bans)
+	ListBans(ctx context.Context, request ListBansRequestObject) (ListBansResponseObject, error)
+	// LiftBan Lifts a player's ban. Repeated, it answers the same.
+	// (DELETE /v1/bans/{player})
+	LiftBan(ctx context.Context, request LiftBanRequestObject) (LiftBanResponseObject, error)
+	// GetBan Tells why a player is banned, with what was measured.
+	// (GET /v1/bans/{player})
+	GetBan(ctx context.Context, request GetBanRequestObject) (GetBanResponseObject, error)
 	// DevToken Makes an access token for anyone who asks. Served by throng dev only.
 	// (POST /v1/dev/token)
 	DevToken(ctx context.Context, request DevTokenRequestObject) (DevTokenResponseObject, error)
@@ -15589,6 +20946,9 @@ type StrictServerInterface interface {
 	// GetLogs Reads the place's log, oldest line first. The newest 2,000 lines are remembered, for as long as there is room.
 	// (GET /v1/places/{id}/logs)
 	GetLogs(ctx context.Context, request GetLogsRequestObject) (GetLogsResponseObject, error)
+	// GetNumbers Tells how a place does, by the events of its sessions. Counts are a few seconds old.
+	// (GET /v1/places/{id}/numbers)
+	GetNumbers(ctx context.Context, request GetNumbersRequestObject) (GetNumbersResponseObject, error)
 	// GetOwners Lists who owns the place. Who does not is told not_found, as if there were no such place.
 	// (GET /v1/places/{id}/owners)
 	GetOwners(ctx context.Context, request GetOwnersRequestObject) (GetOwnersResponseObject, error)
@@ -15598,6 +20958,27 @@ type StrictServerInterface interface {
 	// AddOwner Lets another account own the place as well, up to 32 in all. Add one and leave, to hand a place over.
 	// (PUT /v1/places/{id}/owners/{player})
 	AddOwner(ctx context.Context, request AddOwnerRequestObject) (AddOwnerResponseObject, error)
+	// GetInventory Returns what a player owns in the place's game. For himself, the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/inventory)
+	GetInventory(ctx context.Context, request GetInventoryRequestObject) (GetInventoryResponseObject, error)
+	// GetProfile Returns a player's profile in the place's game, as it was saved last. For himself, the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/profile)
+	GetProfile(ctx context.Context, request GetProfileRequestObject) (GetProfileResponseObject, error)
+	// RestoreProfile Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators.
+	// (POST /v1/places/{id}/players/{player}/restore)
+	RestoreProfile(ctx context.Context, request RestoreProfileRequestObject) (RestoreProfileResponseObject, error)
+	// ListSaves Lists the saves of a player's profile that are kept, the newest first. For the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/saves)
+	ListSaves(ctx context.Context, request ListSavesRequestObject) (ListSavesResponseObject, error)
+	// ListTransfers Lists a player's newest transfers in the place's game, the newest first. For himself, the place's owners and operators.
+	// (GET /v1/places/{id}/players/{player}/transfers)
+	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
+	// GetRelease Says which versions of a place there are, and which of them new sessions run.
+	// (GET /v1/places/{id}/release)
+	GetRelease(ctx context.Context, request GetReleaseRequestObject) (GetReleaseResponseObject, error)
+	// ChangeRelease Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+	// (POST /v1/places/{id}/release)
+	ChangeRelease(ctx context.Context, request ChangeReleaseRequestObject) (ChangeReleaseResponseObject, error)
 	// ListPlaceSessions Lists a place's sessions that have not ended, by ID.
 	// (GET /v1/places/{id}/sessions)
 	ListPlaceSessions(ctx context.Context, request ListPlaceSessionsRequestObject) (ListPlaceSessionsResponseObject, error)
@@ -15669,15 +21050,30 @@ type StrictServerInterface interface {
 	// PutHeartbeat Extends the session's lease, tells roster changes and brings orders back.
 	// (PUT /v1/sessions/{id}/heartbeat)
 	PutHeartbeat(ctx context.Context, request PutHeartbeatRequestObject) (PutHeartbeatResponseObject, error)
+	// GetSessionInventory Returns what a player owns in the session's game, with every transfer that was answered before.
+	// (GET /v1/sessions/{id}/inventories/{player})
+	GetSessionInventory(ctx context.Context, request GetSessionInventoryRequestObject) (GetSessionInventoryResponseObject, error)
 	// PostLogs Adds lines to the log of the session's place, each once.
 	// (POST /v1/sessions/{id}/logs)
 	PostLogs(ctx context.Context, request PostLogsRequestObject) (PostLogsResponseObject, error)
 	// GetOrigin Tells a session's server where players come from who were handed off to it.
 	// (GET /v1/sessions/{id}/origins/{ticket})
 	GetOrigin(ctx context.Context, request GetOriginRequestObject) (GetOriginResponseObject, error)
+	// SaveProfile Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+	// (PUT /v1/sessions/{id}/profiles/{player})
+	SaveProfile(ctx context.Context, request SaveProfileRequestObject) (SaveProfileResponseObject, error)
+	// CheckoutProfile Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+	// (POST /v1/sessions/{id}/profiles/{player}/checkout)
+	CheckoutProfile(ctx context.Context, request CheckoutProfileRequestObject) (CheckoutProfileResponseObject, error)
+	// ReturnProfile Lets go of a player's profile, with a last document or without. The session saves nothing more of it.
+	// (POST /v1/sessions/{id}/profiles/{player}/return)
+	ReturnProfile(ctx context.Context, request ReturnProfileRequestObject) (ReturnProfileResponseObject, error)
 	// PutReport Replaces all that the registry knows of the session's seats.
 	// (PUT /v1/sessions/{id}/report)
 	PutReport(ctx context.Context, request PutReportRequestObject) (PutReportResponseObject, error)
+	// PostTransfer Moves what players own, at once and as a whole or not at all.
+	// (POST /v1/transfers)
+	PostTransfer(ctx context.Context, request PostTransferRequestObject) (PostTransferResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -15717,6 +21113,108 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// Audit operation middleware
+func (sh *strictHandler) Audit(w http.ResponseWriter, r *http.Request) {
+	var request AuditRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Audit(ctx, request.(AuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Audit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AuditResponseObject); ok {
+		if err := validResponse.VisitAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListBans operation middleware
+func (sh *strictHandler) ListBans(w http.ResponseWriter, r *http.Request, params ListBansParams) {
+	var request ListBansRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBans(ctx, request.(ListBansRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBans")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListBansResponseObject); ok {
+		if err := validResponse.VisitListBansResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LiftBan operation middleware
+func (sh *strictHandler) LiftBan(w http.ResponseWriter, r *http.Request, player Player) {
+	var request LiftBanRequestObject
+
+	request.Player = player
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftBan(ctx, request.(LiftBanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftBan")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LiftBanResponseObject); ok {
+		if err := validResponse.VisitLiftBanResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetBan operation middleware
+func (sh *strictHandler) GetBan(w http.ResponseWriter, r *http.Request, player Player) {
+	var request GetBanRequestObject
+
+	request.Player = player
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBan(ctx, request.(GetBanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBan")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetBanResponseObject); ok {
+		if err := validResponse.VisitGetBanResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // DevToken operation middleware
@@ -16272,6 +21770,32 @@ func (sh *strictHandler) GetLogs(w http.ResponseWriter, r *http.Request, id Plac
 	}
 }
 
+// GetNumbers operation middleware
+func (sh *strictHandler) GetNumbers(w http.ResponseWriter, r *http.Request, id PlaceID) {
+	var request GetNumbersRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNumbers(ctx, request.(GetNumbersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNumbers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetNumbersResponseObject); ok {
+		if err := validResponse.VisitGetNumbersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetOwners operation middleware
 func (sh *strictHandler) GetOwners(w http.ResponseWriter, r *http.Request, id PlaceID) {
 	var request GetOwnersRequestObject
@@ -16352,6 +21876,209 @@ func (sh *strictHandler) AddOwner(w http.ResponseWriter, r *http.Request, id Pla
 	}
 }
 
+// GetInventory operation middleware
+func (sh *strictHandler) GetInventory(w http.ResponseWriter, r *http.Request, id PlaceID, player Player) {
+	var request GetInventoryRequestObject
+
+	request.ID = id
+	request.Player = player
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetInventory(ctx, request.(GetInventoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetInventory")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetInventoryResponseObject); ok {
+		if err := validResponse.VisitGetInventoryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetProfile operation middleware
+func (sh *strictHandler) GetProfile(w http.ResponseWriter, r *http.Request, id PlaceID, player Player, params GetProfileParams) {
+	var request GetProfileRequestObject
+
+	request.ID = id
+	request.Player = player
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProfile(ctx, request.(GetProfileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProfile")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetProfileResponseObject); ok {
+		if err := validResponse.VisitGetProfileResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RestoreProfile operation middleware
+func (sh *strictHandler) RestoreProfile(w http.ResponseWriter, r *http.Request, id PlaceID, player Player) {
+	var request RestoreProfileRequestObject
+
+	request.ID = id
+	request.Player = player
+
+	var body RestoreProfileJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreProfile(ctx, request.(RestoreProfileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreProfile")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RestoreProfileResponseObject); ok {
+		if err := validResponse.VisitRestoreProfileResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSaves operation middleware
+func (sh *strictHandler) ListSaves(w http.ResponseWriter, r *http.Request, id PlaceID, player Player) {
+	var request ListSavesRequestObject
+
+	request.ID = id
+	request.Player = player
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSaves(ctx, request.(ListSavesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSaves")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSavesResponseObject); ok {
+		if err := validResponse.VisitListSavesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListTransfers operation middleware
+func (sh *strictHandler) ListTransfers(w http.ResponseWriter, r *http.Request, id PlaceID, player Player, params ListTransfersParams) {
+	var request ListTransfersRequestObject
+
+	request.ID = id
+	request.Player = player
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransfers(ctx, request.(ListTransfersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransfers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListTransfersResponseObject); ok {
+		if err := validResponse.VisitListTransfersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRelease operation middleware
+func (sh *strictHandler) GetRelease(w http.ResponseWriter, r *http.Request, id PlaceID) {
+	var request GetReleaseRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRelease(ctx, request.(GetReleaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRelease")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReleaseResponseObject); ok {
+		if err := validResponse.VisitGetReleaseResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangeRelease operation middleware
+func (sh *strictHandler) ChangeRelease(w http.ResponseWriter, r *http.Request, id PlaceID) {
+	var request ChangeReleaseRequestObject
+
+	request.ID = id
+
+	var body ChangeReleaseJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeRelease(ctx, request.(ChangeReleaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeRelease")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangeReleaseResponseObject); ok {
+		if err := validResponse.VisitChangeReleaseResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListPlaceSessions operation middleware
 func (sh *strictHandler) ListPlaceSessions(w http.ResponseWriter, r *http.Request, id PlaceID, params ListPlaceSessionsParams) {
 	var request ListPlaceSessionsRequestObject
@@ -16380,10 +22107,11 @@ func (sh *strictHandler) ListPlaceSessions(w http.ResponseWriter, r *http.Reques
 }
 
 // Publish operation middleware
-func (sh *strictHandler) Publish(w http.ResponseWriter, r *http.Request, id PlaceID) {
+func (sh *strictHandler) Publish(w http.ResponseWriter, r *http.Request, id PlaceID, params PublishParams) {
 	var request PublishRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	request.Body = r.Body
 
@@ -17030,6 +22758,33 @@ func (sh *strictHandler) PutHeartbeat(w http.ResponseWriter, r *http.Request, id
 	}
 }
 
+// GetSessionInventory operation middleware
+func (sh *strictHandler) GetSessionInventory(w http.ResponseWriter, r *http.Request, id SessionID, player Player) {
+	var request GetSessionInventoryRequestObject
+
+	request.ID = id
+	request.Player = player
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSessionInventory(ctx, request.(GetSessionInventoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSessionInventory")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSessionInventoryResponseObject); ok {
+		if err := validResponse.VisitGetSessionInventoryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PostLogs operation middleware
 func (sh *strictHandler) PostLogs(w http.ResponseWriter, r *http.Request, id SessionID) {
 	var request PostLogsRequestObject
@@ -17091,6 +22846,108 @@ func (sh *strictHandler) GetOrigin(w http.ResponseWriter, r *http.Request, id Se
 	}
 }
 
+// SaveProfile operation middleware
+func (sh *strictHandler) SaveProfile(w http.ResponseWriter, r *http.Request, id SessionID, player Player) {
+	var request SaveProfileRequestObject
+
+	request.ID = id
+	request.Player = player
+
+	var body SaveProfileJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SaveProfile(ctx, request.(SaveProfileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SaveProfile")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SaveProfileResponseObject); ok {
+		if err := validResponse.VisitSaveProfileResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CheckoutProfile operation middleware
+func (sh *strictHandler) CheckoutProfile(w http.ResponseWriter, r *http.Request, id SessionID, player Player) {
+	var request CheckoutProfileRequestObject
+
+	request.ID = id
+	request.Player = player
+
+	var body CheckoutProfileJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckoutProfile(ctx, request.(CheckoutProfileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckoutProfile")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CheckoutProfileResponseObject); ok {
+		if err := validResponse.VisitCheckoutProfileResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReturnProfile operation middleware
+func (sh *strictHandler) ReturnProfile(w http.ResponseWriter, r *http.Request, id SessionID, player Player) {
+	var request ReturnProfileRequestObject
+
+	request.ID = id
+	request.Player = player
+
+	var body ReturnProfileJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReturnProfile(ctx, request.(ReturnProfileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReturnProfile")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReturnProfileResponseObject); ok {
+		if err := validResponse.VisitReturnProfileResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PutReport operation middleware
 func (sh *strictHandler) PutReport(w http.ResponseWriter, r *http.Request, id SessionID) {
 	var request PutReportRequestObject
@@ -17117,6 +22974,37 @@ func (sh *strictHandler) PutReport(w http.ResponseWriter, r *http.Request, id Se
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutReportResponseObject); ok {
 		if err := validResponse.VisitPutReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PostTransfer operation middleware
+func (sh *strictHandler) PostTransfer(w http.ResponseWriter, r *http.Request) {
+	var request PostTransferRequestObject
+
+	var body PostTransferJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PostTransfer(ctx, request.(PostTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostTransfer")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PostTransferResponseObject); ok {
+		if err := validResponse.VisitPostTransferResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -77,7 +77,7 @@ func (f authFlags) who(g *ground) (*auth.Auth, *auth.Keys, error) {
 		return nil, nil, err
 	}
 	logger := g.logger.With("part", "auth")
-	keys, err := auth.NewKeys(disk.Keys{Dir: g.flags.Data}, nil, logger)
+	keys, err := auth.NewKeys(g.places.keys, nil, logger)
 	if err != nil {
 		return nil, nil, err
 	}

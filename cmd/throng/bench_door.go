@@ -32,7 +32,7 @@ func (c *benchDoorCmd) serve(e *env, g *ground) error {
 	if err != nil {
 		return err
 	}
-	st, err := newStores(g, 0)
+	st, err := newStores(e.ctx, g, 0)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (b *holdBench) stamp(ctx context.Context) error {
 
 func (b *holdBench) keepStamped(ctx context.Context) {
 	for {
-		pauseFor(ctx, session.TickTime/2)
+		_ = pauseFor(ctx, session.TickTime/2)
 		if ctx.Err() != nil {
 			return
 		}

@@ -221,7 +221,12 @@ func (r *benchRegion) child(e *env, args []string) (string, error) {
 	r.children = append(r.children, cmd)
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if _, url, ok := strings.Cut(lines.Text(), " listens at "); ok {
+		_, url, ok := strings.Cut(lines.Text(), " listens at ")
+		if !ok { // throng dev
+			_, url, ok = strings.Cut(lines.Text(), " is ready at ")
+			url, _, _ = strings.Cut(url, " ")
+		}
+		if ok {
 			go func() { _, _ = io.Copy(io.Discard, out) }()
 			return strings.TrimSpace(url), nil
 		}
@@ -250,7 +255,7 @@ func (r *benchRegion) publish(id throng.PlaceID, capacity int) error {
 	if err := place.WriteUpload(&upload, files); err != nil {
 		return err
 	}
-	_, err = door.Publish(r.ctx, id, &upload)
+	_, err = door.Publish(r.ctx, id, &upload, throng.Publication{})
 	return err
 }
 

@@ -89,7 +89,7 @@ func (c *benchRegistryCmd) measure(e *env, r *benchRegion, report *registryRepor
 	beats, missed := r.beats()
 	joins := c.crowd(e, r, players)
 	if wait := c.For - time.Since(begun); wait > 0 && r.ctx.Err() == nil {
-		pauseFor(r.ctx, wait)
+		_ = pauseFor(r.ctx, wait)
 	}
 	after, took := r.usage(), time.Since(begun).Seconds()
 	beatsAfter, missedAfter := r.beats()
@@ -186,7 +186,7 @@ func (c *benchRegistryCmd) flush(e *env, r *benchRegion, report *registryReport)
 			break
 		}
 		fmt.Fprintf(e.err, "%.1f s after the loss: %d of %d joins went through\n", time.Since(begun).Seconds(), joins.Joined, len(players))
-		pauseFor(r.ctx, 200*time.Millisecond)
+		_ = pauseFor(r.ctx, 200*time.Millisecond)
 	}
 	for _, h := range r.hosts {
 		report.WholeEnded += h.Ended()
@@ -213,12 +213,14 @@ func (r *registryReport) text(w io.Writer) {
 	}
 }
 
-// pauseFor waits, or until ctx ends.
-func pauseFor(ctx context.Context, d time.Duration) {
+// pauseFor waits, or returns ctx's error when that ends first.
+func pauseFor(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+		return ctx.Err()
 	case <-timer.C:
+		return nil
 	}
 }

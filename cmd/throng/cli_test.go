@@ -15,7 +15,7 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	if status != 0 {
 		t.Errorf("--help: exit status %d, want 0", status)
 	}
-	for _, word := range []string{"dev", "serve control", "serve node", "gameserver", "new", "publish", "logs", "places", "sessions", "owners", "keys create", "bots", "token", "secret rotate"} {
+	for _, word := range []string{"dev", "serve control", "serve node", "edge gateway", "edge beacon", "edge dns", "gameserver", "new", "publish", "logs", "places", "sessions", "owners", "keys create", "bots", "token", "secret rotate"} {
 		if !strings.Contains(out, word) {
 			t.Errorf("--help does not name %q:\n%s", word, out)
 		}
@@ -33,6 +33,10 @@ func TestBadStartsAreOneLine(t *testing.T) {
 	}
 	strange := filepath.Join(t.TempDir(), "issuers.yaml")
 	if err := os.WriteFile(strange, []byte("- issuer: x\n  colour: red\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	regions := filepath.Join(t.TempDir(), "regions.json")
+	if err := os.WriteFile(regions, []byte(`{"regions": [{"id": "eu", "addresses": ["203.0.113.1"]}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	fresh := func() string { return filepath.Join(t.TempDir(), "data") }
@@ -60,6 +64,8 @@ func TestBadStartsAreOneLine(t *testing.T) {
 		{"certificate without a key", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--tls-cert", file}, []string{"--tls-cert", "--tls-key"}},
 		{"certificate that is none", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--tls-cert", file, "--tls-key", file}, []string{"--tls-cert"}},
 		{"client CA that is none", []string{"places", "--addr", r.url, "--ca", file}, []string{"--ca", "PEM"}},
+		{"DNS without a table", []string{"edge", "dns", "--name", "play.example.com", "--ns", "ns1.example.net", "--table", file}, []string{"--table", "JSON"}},
+		{"DNS servers below the name", []string{"edge", "dns", "--name", "a.example", "--ns", "ns.a.example", "--table", regions}, []string{"ns", "below"}},
 		{"retire in no region", []string{"secret", "retire", "1", "--data", fresh()}, []string{"--data"}},
 		{"retire the only secret", []string{"secret", "retire", "1", "--force", "--data", r.data}, []string{"secret 1"}},
 		{"token without a region", []string{"token", "operator", "--data", fresh()}, []string{"--data"}},
@@ -160,8 +166,8 @@ func TestListingsAreJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &list); status != 0 || err != nil {
 			t.Errorf("%s --json: status %d, %v:\n%s", command, status, err, out)
 		}
-		if command == "places" && len(list) != 2 {
-			t.Errorf("places: got %v, want arena and starter", list)
+		if command == "places" && len(list) != 4 {
+			t.Errorf("places: got %v, want arena, bazaar, rush and starter", list)
 		}
 	}
 }

@@ -22,9 +22,9 @@ type fileFlags struct {
 	Config string `env:"THRONG_CONFIG" type:"path" help:"Configuration file (YAML). Flags come before the environment, the environment before the file." placeholder:"FILE"`
 }
 
-// newParser makes the command line. Flags that are not given are taken from the
-// environment, then from the configuration file.
-func newParser(commands *cli, files *fileResolver, options ...kong.Option) (*kong.Kong, error) {
+// newParser makes the command line, a *cli or a part of it. Flags that are not
+// given are taken from the environment, then from the configuration file.
+func newParser(commands any, files *fileResolver, options ...kong.Option) (*kong.Kong, error) {
 	return kong.New(commands, append([]kong.Option{
 		kong.Name("throng"),
 		kong.Description("Throng places players into game sessions and runs the servers that they play on."),
@@ -41,7 +41,7 @@ func nameEnvironment(k *kong.Kong) error {
 	for _, s := range sections() {
 		node := s.node(k.Model)
 		if node == nil {
-			return fmt.Errorf("there is no command %q", s.command)
+			continue // not in this part
 		}
 		for name, flag := range settings(node) {
 			// A copy: commands may share what an embedded struct declares.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/edge/gateway"
 	"github.com/throng-gg/throng/examples"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/process"
@@ -26,6 +28,8 @@ type devCmd struct {
 	groundFlags
 	serverLimits
 	callFlags // of its game servers
+
+	Gateway string `help:"Run a gateway, too, that players connect to in place of game servers." placeholder:"IP:PORT"`
 }
 
 // serverLimits bound each game server, where this machine permits it.
@@ -70,6 +74,9 @@ func (c *devCmd) Run(e *env) error {
 	return errors.Join(c.serve(e, g), g.close())
 }
 
+// devCache bounds the packages that its game servers share, MiB.
+const devCache = 1024
+
 // backend starts game servers as children that end with this process.
 func (c *devCmd) backend(g *ground) (*process.Backend, error) {
 	command, err := c.command()
@@ -78,7 +85,7 @@ func (c *devCmd) backend(g *ground) (*process.Backend, error) {
 	}
 	return process.New(process.Config{
 		Command:     command,
-		Env:         serverEnv(g, func() []string { return []string{g.url} }, append(c.env(), "THRONG_GRACE=0s")...),
+		Env:         serverEnv(g, func() []string { return []string{g.url} }, slices.Concat(c.env(), cacheEnv(filepath.Join(c.Data, "cache"), devCache), spoolEnv(c.Data), []string{"THRONG_GRACE=0s"})...),
 		Max:         c.Max,
 		LogDir:      filepath.Join(c.Data, "logs"),
 		Tied:        true,
@@ -89,32 +96,73 @@ func (c *devCmd) backend(g *ground) (*process.Backend, error) {
 	})
 }
 
-// serve runs the platform. The control plane ends before the game servers do,
-// so that none is started that nobody ends.
+// ownLog starts a broker of its own when none is named, and lets events be consumed here.
+func (c *devCmd) ownLog(ctx context.Context, g *ground) (closeLog func(), err error) {
+	if g.flags.Consumers == "" {
+		g.flags.Consumers = filepath.Join(c.Data, "consumers")
+	}
+	if g.flags.Kafka != "" {
+		return func() {}, nil
+	}
+	b, err := ownBroker(ctx, c.Data, g.logger)
+	if err != nil {
+		return nil, err
+	}
+	g.flags.Kafka = b.Address()
+	return b.Close, nil
+}
+
+// runEdge runs a gateway, if there is one, until ctx ends.
+func runEdge(ctx context.Context, edge *gateway.Gateway, g *ground) error {
+	if edge == nil {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return edge.Run(ctx) })
+	group.Go(func() error {
+		return keepKeys(ctx, edge, nil, g.logger, func() (gatewayKeys, error) { return g.secrets.gatewayKeys(), nil })
+	})
+	return group.Wait()
+}
+
+// serve runs the platform. The game servers end before the control plane does, so
+// that what their players own is kept; none is started meanwhile.
 func (c *devCmd) serve(e *env, g *ground) error {
 	begun := time.Now()
+	closeLog, err := c.ownLog(e.ctx, g)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
 	backend, err := c.backend(g)
 	if err != nil {
 		return err
 	}
-	st, err := newStores(g, 0)
+	st, err := newStores(e.ctx, g, 0)
 	if err != nil {
 		return err
 	}
-	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: backend}, dev: true, public: g.url})
+	edge, err := c.edge(e, g)
 	if err != nil {
 		return err
 	}
-	if err := publishExamples(e.ctx, plane.catalog, g.logger); err != nil {
+	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: backend, shared: true}, dev: true, public: g.url})
+	if err != nil {
 		return err
 	}
-	backendCtx, stopBackend := context.WithCancel(context.WithoutCancel(e.ctx))
-	defer stopBackend()
+	if err := publishExamples(e.ctx, plane.publisher(), g.logger); err != nil {
+		return err
+	}
+	servers, stopServers := context.WithCancel(context.WithoutCancel(e.ctx))
+	defer stopServers()
 	ended := make(chan error, 1)
-	go func() { ended <- backend.Run(backendCtx) }()
+	go func() { ended <- backend.Run(servers) }()
 
-	group, ctx := errgroup.WithContext(e.ctx)
+	running, stop := context.WithCancel(context.WithoutCancel(e.ctx))
+	defer stop()
+	group, ctx := errgroup.WithContext(running)
 	group.Go(func() error { return plane.run(ctx) })
+	group.Go(func() error { return runEdge(ctx, edge, g) })
 	group.Go(func() error {
 		if err := plane.awaitReady(ctx); err != nil {
 			return nil //nolint:nilerr // stopped before it was ready; whoever stopped it has the reason
@@ -122,9 +170,32 @@ func (c *devCmd) serve(e *env, g *ground) error {
 		fmt.Fprintf(e.out, "throng is ready at %s after %s (Ctrl-C ends it)\n", g.url, time.Since(begun).Round(time.Millisecond))
 		return nil
 	})
-	err = group.Wait()
-	stopBackend()
-	return errors.Join(err, <-ended)
+	select {
+	case <-e.ctx.Done():
+	case <-ctx.Done(): // it failed
+	}
+	stopServers()
+	err = <-ended
+	stop()
+	return errors.Join(group.Wait(), err)
+}
+
+// edge makes the gateway; nil: there is none.
+func (c *devCmd) edge(e *env, g *ground) (*gateway.Gateway, error) {
+	if c.Gateway == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	listen, err := addressOf("--gateway", c.Gateway)
+	if err != nil {
+		return nil, err
+	}
+	edge, err := gateway.New(e.ctx, gateway.Config{
+		Listen: listen, Keys: g.secrets.gatewayKeys(), Logger: g.logger.With("part", "gateway"), Metrics: g.metrics,
+	})
+	if err == nil && len(g.secrets.gateways) == 0 {
+		g.secrets.gateways = []netip.AddrPort{edge.Address()}
+	}
+	return edge, err
 }
 
 // serverEnv is what a game server's process is told. It reaches the region at the
@@ -139,13 +210,13 @@ func serverEnv(g *ground, doors func() []string, more ...string) func(throng.Ser
 			"THRONG_ADDR=" + strings.Join(doors(), ","), "THRONG_SERVER=" + string(id), "THRONG_SERVER_TOKEN=" + token,
 			"THRONG_KEEP_SEAT=" + g.flags.KeepSeat.String(), "THRONG_LOG_LEVEL=" + g.flags.LogLevel.String(),
 		}
-		return slices.Concat(env, g.flags.env(), more), nil
+		return slices.Concat(env, kafkaEnv(g.flags.Kafka), g.flags.env(), more), nil
 	}
 }
 
 // publishExamples publishes the places that come with Throng, each once: a
 // place that is there already stays as it is.
-func publishExamples(ctx context.Context, catalog *place.Catalog, logger *slog.Logger) error {
+func publishExamples(ctx context.Context, catalog publisher, logger *slog.Logger) error {
 	entries, err := fs.ReadDir(examples.Places, "places")
 	if err != nil {
 		return fmt.Errorf("read example places: %w", err)
@@ -167,7 +238,7 @@ func publishExamples(ctx context.Context, catalog *place.Catalog, logger *slog.L
 		if err := place.WriteUpload(&upload, files); err != nil {
 			return fmt.Errorf("pack example place %s: %w", id, err)
 		}
-		release, err := catalog.Publish(ctx, throng.Editor{All: true}, id, &upload)
+		release, err := catalog.Publish(ctx, throng.Editor{All: true}, id, &upload, throng.Publication{})
 		if err != nil {
 			return fmt.Errorf("publish example place %s: %w", id, err)
 		}

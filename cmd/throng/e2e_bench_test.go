@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/bot"
 	"github.com/throng-gg/throng/client"
 	"github.com/throng-gg/throng/redis/redistest"
 )
@@ -123,4 +124,76 @@ func refused(t *testing.T, args []string) {
 		return
 	}
 	t.Logf("%v: %s", args, out)
+}
+
+// TestBenchWire measures a few players on each transport: what is measured must
+// have happened.
+func TestBenchWire(t *testing.T) {
+	t.Parallel()
+	sides := []string{sideBareEcho, sideBareTick, sideThrongTick, sideENet}
+	if inLong() {
+		sides = wireSides()
+	}
+	cmd := exec.CommandContext(t.Context(), throngBinary(t), "bench", "wire", "--players", "6", "--runs", "1", "--for", "1s", "--json",
+		"--sides", strings.Join(sides, ","))
+	progress := &logBuffer{}
+	cmd.Stderr = progress
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("bench wire: %v\n%s%s", err, progress, out)
+	}
+	var got wireReport
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, why := range got.Skipped {
+		t.Logf("SKIPPED: %s", why)
+	}
+	if n := len(got.Sides) + len(got.Skipped); n != len(sides) {
+		t.Errorf("got %d sides, want %d", n, len(sides))
+	}
+	for _, s := range got.Sides {
+		if s.CPU <= 0 || s.USPerDatagram <= 0 || s.Name != sideENet && (s.Received < 0.5 || s.Arrived < 0.5) {
+			t.Errorf("%+v: want CPU, and most payloads to arrive", s)
+		}
+	}
+	if got.OfBareTick <= 0 || got.OfBareEcho <= 0 || got.Forged == nil || got.Forged.CheckUS <= 0 || got.Forged.ProcessUS < got.Forged.CheckUS {
+		t.Errorf("got %+v, %+v, want ratios and the cost of a forged request", got, got.Forged)
+	}
+	if !strings.Contains(progress.String(), "run 1 of 1: bare-tick") {
+		t.Errorf("progress: got %q", progress)
+	}
+}
+
+// TestBenchSession measures a second of motion and a few bots: what is measured
+// must have happened.
+func TestBenchSession(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), throngBinary(t),
+		"bench", "session", "--players", "5", "--seconds", "1", "--sessions", "1", "--for", "4s", "--no-cubes")
+	cmd.Stderr = t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("bench session: %v\n%s", err, out)
+	}
+	var got sessionReport
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, m := range got.Motion {
+		if m.Total <= 0 || m.Checks == 0 || m.Plain != nil && m.Plain.Raw <= m.Plain.Delta {
+			t.Errorf("%s: got %+v, want bytes, and hashes that were checked", m.Way, m)
+		}
+	}
+	if len(got.Motion) == 0 || len(got.Servers) != 1 {
+		t.Fatalf("got %d ways and %d crowds, want some and one", len(got.Motion), len(got.Servers))
+	}
+	s := got.Servers[0]
+	var bots bot.Report
+	if err := json.Unmarshal(s.Downlink, &bots); err != nil || bots.Joined != 5 || bots.Mismatched != 0 {
+		t.Errorf("the bots: %v, %+v, want 5 joined and none that saw a wrong world", err, bots)
+	}
+	if s.CPU <= 0 || s.EchoCPU <= 0 || s.OwnMB <= 0 || s.MaxMB < s.OwnMB || s.StepP99MS < s.StepP50MS || s.StepP50MS <= 0 {
+		t.Errorf("got %+v, want what the game server and the echo took", s)
+	}
 }

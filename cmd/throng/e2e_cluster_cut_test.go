@@ -29,7 +29,7 @@ func TestClusterCut(t *testing.T) {
 	at := func() string { return *doors.Load() }
 	o := standin.Options{BatchWait: 100 * time.Millisecond, Lag: 50 * time.Millisecond, ExitLag: 200 * time.Millisecond}
 	a, b := startCloud(t, 20, o, at), startCloud(t, 40, o, at)
-	r, planes := startPlanes(t, 1, clustersFile(t, a, b), "--warm", "6", "--warm-most", "6", "--max", "60")
+	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, a, b), "--warm", "6", "--warm-most", "6", "--max", "60")
 	doors.Store(&r.url)
 	eventually(t, 60*time.Second, "the control plane is ready", planes[0].ready)
 	var before []throng.SessionID
@@ -52,9 +52,12 @@ func TestClusterCut(t *testing.T) {
 			a.cluster.APIServer.Resume()
 		}
 	}()
-	cut := time.Now()
+	cut, away := time.Now(), throng.LeaseTime+5*time.Second
+	if soakTimes(t) > 0 {
+		away = time.Minute
+	}
 	var slowest time.Duration
-	for i := 100; time.Since(cut) < throng.LeaseTime+5*time.Second; i++ {
+	for i := 100; time.Since(cut) < away; i++ {
 		asked := time.Now()
 		s, err := r.openFor(i)
 		if err != nil {
@@ -67,7 +70,7 @@ func TestClusterCut(t *testing.T) {
 			t.Errorf("end %s: %v", s, err)
 		}
 	}
-	t.Logf("the slowest opening took %v", slowest.Round(time.Millisecond))
+	t.Logf("away for %v: the slowest opening took %v", away, slowest.Round(time.Millisecond))
 	if slowest > 20*time.Second {
 		t.Errorf("an opening took %v, a call's deadline is 20 s", slowest)
 	}
@@ -122,7 +125,7 @@ func TestIdleControlPlane(t *testing.T) {
 	var doors atomic.Pointer[string]
 	c := startCloudWith(t, int32(most), standin.Options{Straight: true, BatchWait: 50 * time.Millisecond, Ports: [2]int32{7000, 9999}},
 		func() string { return *doors.Load() })
-	r, planes := startPlanes(t, 1, clustersFile(t, c), "--warm", strconv.Itoa(stock), "--warm-most", strconv.Itoa(stock), "--max", strconv.Itoa(most))
+	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, c), "--warm", strconv.Itoa(stock), "--warm-most", strconv.Itoa(stock), "--max", strconv.Itoa(most))
 	ring, err := auth.NewRing(auth.RingConfig{Secrets: disk.Ring{Dir: r.data}})
 	if err != nil {
 		t.Fatal(err)
@@ -140,14 +143,15 @@ func TestIdleControlPlane(t *testing.T) {
 	used, begun := processorTime(pid), time.Now()
 	napE2E(t.Context(), 15*time.Second)
 	share := (processorTime(pid) - used).Seconds() / time.Since(begun).Seconds()
-	memory := residentMiB(t, planes[0])
+	// Pages of the program itself are shared and can be dropped: they are told, not judged.
+	memory, own := residentMiB(t, planes[0]), memoryMB(pid, "RssAnon:")
 	after := agonesRequests(t, r)
-	t.Logf("%d idle servers, %d of them the stock: %.1f %% of a core, %d MiB; requests in 15 s: %v, all so far: %v", most, stock, 100*share, memory, difference(after, before), after)
+	t.Logf("%d idle servers, %d of them the stock: %.1f %% of a core, %d MiB, %.0f MB its own; requests in 15 s: %v, all so far: %v", most, stock, 100*share, memory, own, difference(after, before), after)
 	if after["list"] != before["list"] {
 		t.Errorf("got %v listings in quiet times", after["list"]-before["list"])
 	}
-	if share > 0.05*1.5 || memory > 100 {
-		t.Errorf("%.1f %% of a core and %d MiB, want under 5 %% and 100 MiB", 100*share, memory)
+	if share > 0.05*1.5 || own > 100 {
+		t.Errorf("%.1f %% of a core and %.0f MB of its own, want under 5 %% and 100 MB", 100*share, own)
 	}
 }
 
@@ -187,7 +191,7 @@ func agonesRequests(t *testing.T, r *region) map[string]float64 {
 	return all
 }
 
-func residentMiB(t *testing.T, p *plane) int {
+func residentMiB(t testing.TB, p *plane) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.prog.cmd.Process.Pid), "status"))
 	if err != nil {

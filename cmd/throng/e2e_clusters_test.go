@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,12 +22,9 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones/kind"
-	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/client"
 	"github.com/throng-gg/throng/load"
-	"github.com/throng-gg/throng/redis/redistest"
 	standin "github.com/throng-gg/throng/test/agones"
-	faults "github.com/throng-gg/throng/test/agones/allocation"
 	paper "github.com/throng-gg/throng/test/agones/control"
 	"github.com/throng-gg/throng/test/agones/object"
 	"github.com/throng-gg/throng/test/lab"
@@ -76,7 +71,12 @@ func startCloud(t *testing.T, replicas int32, o standin.Options, doors func() st
 // startCloudWith is startCloud without pods, unless o has them.
 func startCloudWith(t *testing.T, replicas int32, o standin.Options, doors func() string) *cloud {
 	t.Helper()
-	lc := lab.Start(t, lab.Options{})
+	return startCloudOn(t, lab.Start(t, lab.Options{}), replicas, o, doors)
+}
+
+// startCloudOn is startCloudWith on a cluster that is there.
+func startCloudOn(t *testing.T, lc *lab.Cluster, replicas int32, o standin.Options, doors func() string) *cloud {
+	t.Helper()
 	o.Quiet = true
 	s, err := standin.Start(t.Context(), lc.Config(), o)
 	if err != nil {
@@ -312,205 +312,6 @@ func clustersFile(t *testing.T, clouds ...*cloud) string {
 		t.Fatal(err)
 	}
 	return name
-}
-
-// plane is one control plane that can be killed and started again.
-type plane struct {
-	args []string
-	url  string
-	mu   sync.Mutex // held while it is started again
-	prog *program
-}
-
-func (p *plane) start(t *testing.T) {
-	t.Helper()
-	p.prog = start(t, throngBinary(t), p.args...)
-	p.prog.line("listens at", 60*time.Second)
-}
-
-// restart kills it and starts it again.
-func (p *plane) restart(t *testing.T, away time.Duration) {
-	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.prog.stop(syscall.SIGKILL)
-	napE2E(t.Context(), away)
-	p.start(t)
-}
-
-// startPlanes runs control planes on a Redis of their own.
-func startPlanes(t *testing.T, n int, file string, args ...string) (r *region, planes []*plane) {
-	t.Helper()
-	store := redistest.Start(t)
-	data := filepath.Join(t.TempDir(), "data")
-	var urls []string
-	for range n {
-		addr := freePort(t)
-		p := &plane{url: "http://" + addr, args: append([]string{
-			"serve", "control", "--dev", "--redis", store.URL(), "--addr", addr, "--data", data, "--clusters", file,
-		}, args...)}
-		p.start(t)
-		planes, urls = append(planes, p), append(urls, p.url)
-	}
-	r = newRegion(t, planes[0].prog, strings.Join(urls, ","), data)
-	return r, planes
-}
-
-func (p *plane) ready() bool {
-	resp, err := http.Get(p.url + "/readyz") //nolint:noctx // bounded by its caller
-	if err != nil {
-		return false
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
-}
-
-// opened is what became of an opening.
-type opened struct {
-	session throng.SessionID
-	err     error
-}
-
-// openAll opens a session for each of so many players, some at a time, and ends
-// each when it was open for a moment.
-// done hears after each how many there are.
-func (r *region) openAll(n, atOnce int, done func(int)) []opened {
-	r.t.Helper()
-	results := make([]opened, n)
-	next := make(chan int)
-	var mu sync.Mutex
-	count := 0
-	var group sync.WaitGroup
-	operator := r.as("operator", api.RoleOperator)
-	for range atOnce {
-		group.Go(func() {
-			for i := range next {
-				results[i] = r.openOne(operator, i)
-				mu.Lock()
-				count++
-				done(count)
-				mu.Unlock()
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	group.Wait()
-	return results
-}
-
-func (r *region) openOne(operator *client.Door, i int) opened {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
-	defer cancel()
-	p := throng.PlayerID(fmt.Sprintf("opener-%d", i))
-	var door *client.Door
-	err := stubborn(ctx, func() error {
-		token, err := r.door.DevToken(ctx, p, string(api.RolePlayer))
-		if err == nil {
-			door, err = r.door.As(token.AccessToken)
-		}
-		return err
-	})
-	if err != nil {
-		return opened{err: err}
-	}
-	var a client.Assignment
-	err = stubborn(ctx, func() (err error) {
-		a, err = door.Matchmake(ctx, throng.Ticket{
-			Key: throng.TicketKey{Caller: p, Ticket: throng.TicketID("tkt-" + p)}, Place: "arena", Party: []throng.PlayerID{p}, Mode: throng.ModeNew,
-		})
-		return err
-	})
-	if err != nil {
-		return opened{err: err}
-	}
-	napE2E(ctx, 200*time.Millisecond)
-	err = stubborn(ctx, func() error {
-		err := operator.End(ctx, a.Session, "enough")
-		if throng.KindOf(err) == throng.NotFound {
-			return nil
-		}
-		return err
-	})
-	return opened{session: a.Session, err: err}
-}
-
-// stubborn repeats what is away for a moment.
-func stubborn(ctx context.Context, call func() error) error {
-	for {
-		err := call()
-		if k := throng.KindOf(err); err == nil || k != throng.Unavailable && k != throng.RateLimited || ctx.Err() != nil {
-			return err
-		}
-		napE2E(ctx, 200*time.Millisecond)
-	}
-}
-
-// TestOpeningsOnCluster opens many sessions on a cluster that loses 30 % of the
-// answers to allocations, while control planes are killed at random. Every
-// opening is a session or a clear refusal, no server is left over after a lease,
-// and no ID is two servers.
-func TestOpeningsOnCluster(t *testing.T) {
-	lab.Require(t)
-	openings := 64
-	if n := soakTimes(t); n > 0 {
-		openings = 1000
-	}
-	var doors atomic.Pointer[string]
-	c := startCloud(t, 60, standin.Options{BatchWait: 100 * time.Millisecond, Lag: 50 * time.Millisecond, ExitLag: 200 * time.Millisecond, Ports: [2]int32{7000, 9000}},
-		func() string { return *doors.Load() })
-	r, planes := startPlanes(t, 2, clustersFile(t, c), "--warm", "4", "--max", "50")
-	doors.Store(&r.url)
-	for _, p := range planes {
-		eventually(t, 60*time.Second, "a control plane is ready", p.ready)
-	}
-	defer c.Inject(faults.Fault{LoseReply: true, Rate: 0.3})()
-
-	rng := rand.New(rand.NewPCG(4, 7))
-	var group sync.WaitGroup
-	begun, every := time.Now(), min(openings/8, 40)
-	kills, nextKill := 0, every
-	results := r.openAll(openings, 16, func(done int) {
-		if done != nextKill {
-			return
-		}
-		kills++
-		t.Logf("kill %d after %d openings and %v", kills, done, time.Since(begun).Round(time.Second))
-		nextKill += every + rng.IntN(every)
-		victim, away := planes[rng.IntN(len(planes))], time.Duration(rng.IntN(2000))*time.Millisecond
-		group.Go(func() {
-			victim.restart(t, away)
-		})
-	})
-	group.Wait()
-	sessions, refused, unanswered := map[throng.SessionID]bool{}, 0, 0
-	for i, o := range results {
-		switch {
-		case o.err == nil && sessions[o.session]:
-			t.Errorf("opening %d: session %s is of two openings", i, o.session)
-		case o.err == nil:
-			sessions[o.session] = true
-		case throng.KindOf(o.err) == throng.NoCapacity:
-			refused++
-		case throng.KindOf(o.err) == throng.Unavailable:
-			// For two minutes, while whoever worked on it was killed again and again.
-			t.Logf("opening %d: unanswered: %v", i, o.err)
-			unanswered++
-		default:
-			t.Errorf("opening %d: got %v, want a session or no capacity", i, o.err)
-		}
-	}
-	t.Logf("%d openings, %d kills: %d sessions, %d refused, %d unanswered; %d pods were told that they are nobody",
-		openings, kills, len(sessions), refused, unanswered, c.denied.Load())
-	if unanswered > max(1, openings/100) {
-		t.Errorf("got %d openings that were not answered in two minutes", unanswered)
-	}
-	if len(sessions) < openings/2 {
-		t.Errorf("got %d sessions of %d openings", len(sessions), openings)
-	}
-	c.noneLeft(r)
 }
 
 // noneLeft waits until every allocated GameServer is one server's that is idle

@@ -45,8 +45,8 @@ func (c *creator) save(source string) time.Time {
 	return time.Now()
 }
 
-// event waits for an event of --watch --json.
-func event(p *program, kind string, within time.Duration) watchEvent {
+// watchedEvent waits for an event of --watch --json.
+func watchedEvent(p *program, kind string, within time.Duration) watchEvent {
 	p.t.Helper()
 	line := p.line(`"event":"`+kind+`"`, within)
 	var ev watchEvent
@@ -62,7 +62,7 @@ func TestWatch(t *testing.T) {
 	t.Parallel()
 	c := newCreator(t, "mine")
 	watch := start(t, throngBinary(t), "publish", c.dir, "--watch", "--json", "--addr", c.url)
-	event(watch, "tried", 20*time.Second)
+	watchedEvent(watch, "tried", 20*time.Second)
 	// The bounds are generous, because all tests share the machine.
 	const slow = 15 * time.Second
 	edits := 3
@@ -73,9 +73,9 @@ func TestWatch(t *testing.T) {
 	sessions := map[string]bool{}
 	for edit := range edits {
 		saved := c.save(fmt.Sprintf("print(%q)", fmt.Sprintf("edit %d", edit)))
-		published := event(watch, "published", slow)
+		published := watchedEvent(watch, "published", slow)
 		live = append(live, published.Time.Sub(saved))
-		tried := event(watch, "tried", slow)
+		tried := watchedEvent(watch, "tried", slow)
 		runs = append(runs, tried.Time.Sub(saved))
 		sessions[tried.Session] = true
 		if published.Version != edit+2 || tried.Version != edit+2 || tried.TookMS <= 0 {
@@ -90,7 +90,7 @@ func TestWatch(t *testing.T) {
 	}
 
 	saved := c.save("local x =\nfunction oops(")
-	refused := event(watch, "refused", slow)
+	refused := watchedEvent(watch, "refused", slow)
 	t.Logf("saved to refused: %s", refused.Time.Sub(saved))
 	if !strings.HasPrefix(refused.Text, "scripts/main.lua:2: ") || refused.Version != edits+1 {
 		t.Errorf("got %+v, want file and line, and version %d live still", refused, edits+1)
@@ -106,25 +106,25 @@ func TestWatch(t *testing.T) {
 	if err := os.WriteFile(manifest, append([]byte("colour: red\n"), good...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if ev := event(watch, "refused", slow); !strings.HasPrefix(ev.Text, "place.yaml:1: colour") {
+	if ev := watchedEvent(watch, "refused", slow); !strings.HasPrefix(ev.Text, "place.yaml:1: colour") {
 		t.Errorf("got %+v, want the manifest's line", ev)
 	}
 	if err := os.WriteFile(manifest, good, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	event(watch, "refused", slow) // the script is bad still
+	watchedEvent(watch, "refused", slow) // the script is bad still
 	c.save(`print("repaired")`)
-	if ev := event(watch, "tried", slow); ev.Version != edits+2 {
+	if ev := watchedEvent(watch, "tried", slow); ev.Version != edits+2 {
 		t.Errorf("got %+v after the repair, want version %d", ev, edits+2)
 	}
 
 	c.save("local function deep() error('boom') end\ndeep()")
-	if ev := event(watch, "broken", slow); !strings.Contains(ev.Text, "scripts/main.lua:1: boom") {
+	if ev := watchedEvent(watch, "broken", slow); !strings.Contains(ev.Text, "scripts/main.lua:1: boom") {
 		t.Errorf("got %+v, want the script's words", ev)
 	}
 	var stack []string
 	for range 4 {
-		stack = append(stack, event(watch, "log", slow).Text)
+		stack = append(stack, watchedEvent(watch, "log", slow).Text)
 	}
 	want := []string{
 		"error in start: scripts/main.lua:1: boom", "    scripts/main.lua:1 in deep", "    scripts/main.lua:2 in the file",
@@ -159,14 +159,14 @@ func TestWatchOutlivesTheDoor(t *testing.T) {
 	t.Parallel()
 	c := newCreator(t, "mine")
 	watch := start(t, throngBinary(t), "publish", c.dir, "--watch", "--no-try", "--json", "--addr", c.url)
-	event(watch, "published", 20*time.Second)
+	watchedEvent(watch, "published", 20*time.Second)
 	c.prog.stop(syscall.SIGTERM)
 	c.save(`print("while it is away")`)
-	if ev := event(watch, "failed", 20*time.Second); ev.Version != 1 || ev.Text == "" {
+	if ev := watchedEvent(watch, "failed", 20*time.Second); ev.Version != 1 || ev.Text == "" {
 		t.Errorf("got %+v, want to be told, and version 1 live", ev)
 	}
 	start(t, throngBinary(t), "dev", "--addr", strings.TrimPrefix(c.url, "http://"), "--data", c.data)
-	if ev := event(watch, "published", 30*time.Second); ev.Version != 2 {
+	if ev := watchedEvent(watch, "published", 30*time.Second); ev.Version != 2 {
 		t.Errorf("got %+v, want version 2 once the region is back", ev)
 	}
 }

@@ -276,7 +276,10 @@ func TestSourceDiesInTheMiddle(t *testing.T) {
 		}
 		return false
 	})
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	switch err := syscall.Kill(pid, syscall.SIGKILL); {
+	case errors.Is(err, syscall.ESRCH):
+		t.Log("all were elsewhere, and the source was over, before it could be killed")
+	case err != nil:
 		t.Fatal(err)
 	}
 	eventually(t, 30*time.Second, "each has one seat", func() bool {

@@ -20,6 +20,7 @@ import (
 type installed struct {
 	t       *testing.T
 	cluster *lab.Cluster
+	ca      *authority
 	values  string
 	hook    string
 	args    []string
@@ -37,6 +38,7 @@ func install(t *testing.T) *installed {
 	i := &installed{t: t, cluster: c, values: filepath.Join(dir, "values.yaml"), hook: freePort(t)}
 	ca := newAuthority(t, "the cluster's")
 	ca.issue("hook", 2)
+	i.ca = ca
 	i.write(i.values, fmt.Sprintf(`
 autoscaler: {url: "https://%s", tls: {mode: secret, secret: hook, caBundle: %s}}
 fleetDefaults: {replicas: 2, autoscaler: {syncSeconds: 1, buffer: 2, min: 2, max: 50}}
@@ -112,7 +114,7 @@ func (i *installed) stays(d time.Duration, least int32) {
 		if s := i.state(); s.spec < least {
 			i.t.Fatalf("got %+v, want %d servers at least", s, least)
 		}
-		pauseFor(i.t.Context(), 200*time.Millisecond)
+		_ = pauseFor(i.t.Context(), 200*time.Millisecond)
 	}
 }
 
@@ -131,8 +133,8 @@ func base64Of(t *testing.T, file string) string {
 
 // TestInstall: the chart goes into a real API server. The control plane, with the
 // rights of the chart's role and no others, scales the Fleet through Agones'
-// webhook and keeps the Buffer behind it; when it is killed the Fleet does not
-// shrink, and coming back does not shake it. A Fleet with occupied servers is not
+// webhook and keeps the Buffer behind it; when it is killed, or the webhook's
+// certificate expires, the Fleet does not shrink, and coming back does not shake it. A Fleet with occupied servers is not
 // deleted, and stays when the release is removed.
 func TestInstall(t *testing.T) {
 	t.Parallel()
@@ -148,6 +150,13 @@ func TestInstall(t *testing.T) {
 	if s := i.state(); s.buffer != "6" || s.spec != 6 {
 		t.Errorf("after helm upgrade: got %+v, want what was scaled", s)
 	}
+
+	i.ca.issueUntil("hook", 3, time.Now().Add(-time.Minute))
+	i.await("the Buffer takes over from a webhook whose certificate has expired", func(s state) bool { return s.policy == "Chain:fallback:Buffer" })
+	i.stays(3*time.Second, 6)
+	i.ca.issue("hook", 4)
+	i.await("the webhook is back with its next certificate", func(s state) bool { return s.policy == "Chain:throng:Webhook" })
+	i.stays(3*time.Second, 6)
 
 	control.stop(syscall.SIGKILL)
 	i.await("the Buffer takes over", func(s state) bool { return s.policy == "Chain:fallback:Buffer" })

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,34 +36,45 @@ func TestPlayPage(t *testing.T) {
 	if shots == "" {
 		shots = t.TempDir()
 	}
+	tests, err := filepath.Glob(filepath.Join(root, "play", "test", "*.test.mjs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowded := filepath.Join(root, "play", "test", "crowd.test.mjs")
+	quiet := slices.DeleteFunc(slices.Clone(tests), func(name string) bool { return name == crowded })
+	if len(quiet) != len(tests)-1 || len(quiet) == 0 {
+		t.Fatalf("tests of the page: %v", tests)
+	}
 	r := startDev(t, "--warm", "3", "--log-level", "DEBUG")
 	defer r.showServers()
-	ctx, cancel := context.WithCancel(t.Context())
-	crowd := r.crowd(ctx, bot.Config{Place: "arena", Players: 48, For: time.Hour})
-	defer func() {
-		cancel()
-		if got := <-crowd; got.Failed != 0 || got.Mismatched != 0 {
-			t.Errorf("bots beside the pages: failed %d, mismatched %d, want none", got.Failed, got.Mismatched)
+	run := func(t *testing.T, tests ...string) {
+		within, stop := context.WithTimeout(t.Context(), 8*time.Minute)
+		defer stop()
+		cmd := exec.CommandContext(within, node, append([]string{"--test", "--test-concurrency=1"}, tests...)...)
+		cmd.WaitDelay = 5 * time.Second
+		cmd.Dir = filepath.Join(root, "play")
+		cmd.Env = append(os.Environ(), "THRONG_ADDR="+r.url, "THRONG_SHOTS="+shots, "CHROMIUM="+browser)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("the page's tests: %v\n%s", err, out)
+			return
 		}
-	}()
-	tests, err := filepath.Glob(filepath.Join(root, "play", "test", "*.test.mjs"))
-	if err != nil || len(tests) == 0 {
-		t.Fatalf("no tests of the page: %v", err)
-	}
-	within, stop := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer stop()
-	cmd := exec.CommandContext(within, node, append([]string{"--test", "--test-concurrency=1"}, tests...)...)
-	cmd.WaitDelay = 5 * time.Second
-	cmd.Dir = filepath.Join(root, "play")
-	cmd.Env = append(os.Environ(), "THRONG_ADDR="+r.url, "THRONG_SHOTS="+shots, "CHROMIUM="+browser)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("the page's tests: %v\n%s", err, out)
-		return
-	}
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "frames/s") {
-			t.Log(strings.TrimSpace(line))
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, "frames/s") {
+				t.Log(strings.TrimSpace(line))
+			}
 		}
 	}
+	t.Run("crowd", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		crowd := r.crowd(ctx, bot.Config{Place: "arena", Players: 48, For: time.Hour})
+		defer func() {
+			cancel()
+			if got := <-crowd; got.Failed != 0 || got.Mismatched != 0 {
+				t.Errorf("bots beside the pages: failed %d, mismatched %d, want none", got.Failed, got.Mismatched)
+			}
+		}()
+		run(t, crowded)
+	})
+	t.Run("pages", func(t *testing.T) { run(t, quiet...) })
 }

@@ -5,9 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"net"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,40 +20,32 @@ import (
 	"github.com/throng-gg/throng/api/gen"
 	"github.com/throng-gg/throng/bot"
 	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/test/impair"
 	"github.com/throng-gg/throng/udp"
 )
 
-// cable is what lies between players and game servers: it can be cut, and it
-// can come out at another port. Each server has an end of its own at the
-// players' side.
+// cable is what lies between players and game servers: it can be as bad as wanted,
+// it can be cut, and it can come out at another port. Each server has an end of its
+// own at the players' side.
 type cable struct {
-	t     *testing.T
-	group sync.WaitGroup
+	t        *testing.T
+	up, down impair.Way
+	ctx      context.Context //nolint:containedctx // the cable's life, for ends that are made later
+	group    sync.WaitGroup
 
-	mu    sync.Mutex
-	isCut bool
-	shut  bool
-	ends  map[netip.AddrPort]*cableEnd // by server
+	mu   sync.Mutex
+	ends map[netip.AddrPort]*impair.Proxy // by server
 }
 
-type cableEnd struct {
-	cable  *cable
-	server netip.AddrPort
-	front  *net.UDPConn
-	backs  map[netip.AddrPort]*net.UDPConn // by player; guarded by the cable's mu
-}
-
-func newCable(t *testing.T) *cable {
+func newCable(t *testing.T, ways ...impair.Way) *cable {
 	t.Helper()
-	c := &cable{t: t, ends: map[netip.AddrPort]*cableEnd{}}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	c := &cable{t: t, ctx: ctx, ends: map[netip.AddrPort]*impair.Proxy{}}
+	if len(ways) == 1 {
+		c.up, c.down = ways[0], ways[0]
+	}
 	t.Cleanup(func() {
-		c.mu.Lock()
-		c.shut = true
-		for _, e := range c.ends {
-			_ = e.front.Close()
-		}
-		c.mu.Unlock()
-		c.move()
+		stop()
 		c.group.Wait()
 	})
 	return c
@@ -68,73 +61,18 @@ func (c *cable) through(token []byte) []byte {
 	defer c.mu.Unlock()
 	e := c.ends[server]
 	if e == nil {
-		front, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
+		var err error
+		if e, err = impair.New(impair.Config{Server: server, Up: c.up, Down: c.down, Seed: 1}); err != nil {
 			c.t.Error(err)
 			return token
 		}
-		e = &cableEnd{cable: c, server: server, front: front, backs: map[netip.AddrPort]*net.UDPConn{}}
 		c.ends[server] = e
-		c.group.Go(e.up)
+		c.group.Go(func() { _ = e.Run(c.ctx) })
 	}
-	near := netip.MustParseAddrPort(e.front.LocalAddr().String())
+	near := e.Address()
 	copy(ip, near.Addr().AsSlice())
 	binary.LittleEndian.PutUint16(port, near.Port())
 	return out
-}
-
-// up carries what players say.
-func (e *cableEnd) up() {
-	buffer := make([]byte, 2048)
-	for {
-		n, from, err := e.front.ReadFromUDPAddrPort(buffer)
-		if err != nil {
-			return
-		}
-		if back := e.back(from); back != nil {
-			_, _ = back.Write(buffer[:n])
-		}
-	}
-}
-
-// back is a player's socket on the servers' side; nil while the cable is cut.
-func (e *cableEnd) back(player netip.AddrPort) *net.UDPConn {
-	c := e.cable
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isCut || c.shut {
-		return nil
-	}
-	if e.backs[player] == nil {
-		back, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(e.server))
-		if err != nil {
-			c.t.Error(err)
-			return nil
-		}
-		e.backs[player] = back
-		c.group.Go(func() { e.down(back, player) })
-	}
-	return e.backs[player]
-}
-
-// down carries what the server says to one player.
-func (e *cableEnd) down(back *net.UDPConn, player netip.AddrPort) {
-	buffer := make([]byte, 2048)
-	for {
-		n, err := back.Read(buffer)
-		switch {
-		case err == nil && !e.cable.broken():
-			_, _ = e.front.WriteToUDPAddrPort(buffer[:n], player)
-		case err != nil && strings.Contains(err.Error(), "closed"):
-			return
-		}
-	}
-}
-
-func (c *cable) broken() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.isCut
 }
 
 // cut lets nothing through for a while.
@@ -145,21 +83,24 @@ func (c *cable) cut(d time.Duration) {
 }
 
 func (c *cable) set(isCut bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.isCut = isCut
+	for _, e := range c.all() {
+		e.Cut(isCut)
+	}
 }
 
 // move lets everybody come out at another port.
 func (c *cable) move() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, e := range c.ends {
-		for player, back := range e.backs {
-			_ = back.Close()
-			delete(e.backs, player)
+	for _, e := range c.all() {
+		if err := e.Move(); err != nil {
+			c.t.Error(err)
 		}
 	}
+}
+
+func (c *cable) all() []*impair.Proxy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.ends))
 }
 
 // cabledDoor sends bots through a cable.
@@ -283,19 +224,12 @@ func TestLostConnectionKeepsItsSeat(t *testing.T) {
 	eventually(t, 30*time.Second, "the crowd is back", func() bool { return returned(crowd) >= 6 })
 	r.unchanged("after the cut", before)
 
-	c.move()
-	begun = time.Now()
-	_, same = r.awaitWorld(ada, 2, 30*time.Second)
-	t.Logf("back %s after all came from other ports", time.Since(begun).Round(10*time.Millisecond))
-	if same != own {
-		t.Errorf("from another port ada is entity %d, was %d", same, own)
-	}
-	eventually(t, 30*time.Second, "the crowd is back from other ports", func() bool { return returned(crowd) >= 12 })
-	<-time.After(6 * time.Second) // the server notices that the old connections are dead
+	r.moveAll(c, ada, own)
+	<-time.After(6 * time.Second) // for whom the server does not hear it would be over now
 	r.unchanged("after the move", before)
 	cancel()
-	if got := <-report; !got.OK() || got.Rejoined != 0 || got.Reconnected < 12 {
-		t.Errorf("the crowd: failed %d mismatched %d rejoined %d reconnected %d, want 0, 0, 0, at least 12", got.Failed, got.Mismatched, got.Rejoined, got.Reconnected)
+	if got := <-report; !got.OK() || got.Rejoined != 0 || got.Reconnected < 6 {
+		t.Errorf("the crowd: failed %d mismatched %d rejoined %d reconnected %d, want 0, 0, 0, at least 6", got.Failed, got.Mismatched, got.Rejoined, got.Reconnected)
 	}
 
 	c.cut(long)
@@ -311,12 +245,46 @@ func TestLostConnectionKeepsItsSeat(t *testing.T) {
 	r.awaitSeated("arena", 1, 30*time.Second)
 }
 
+// moveAll lets all come out at other ports, a few times: the connections go on,
+// within a second.
+func (r *region) moveAll(c *cable, v *guest, own uint32) {
+	r.t.Helper()
+	back := v.game.Reconnects()
+	var gaps []time.Duration
+	for range 5 {
+		c.move()
+		begun := time.Now()
+		tick, _ := v.sees()
+		eventually(r.t, 30*time.Second, "the world goes on from another port", func() bool {
+			now, _ := v.sees()
+			return now > tick+1 // one may have been on its way
+		})
+		gaps = append(gaps, time.Since(begun).Round(time.Millisecond))
+		var same uint32
+		eventually(r.t, 10*time.Second, "the guest sees his entity again", func() bool {
+			_, same = v.sees()
+			return same != 0 // after a second unheard he is told all anew
+		})
+		if same != own {
+			r.t.Errorf("from another port the guest is entity %d, was %d", same, own)
+		}
+	}
+	slices.Sort(gaps)
+	r.t.Logf("carried on after %v from another port, %d connections were made for it", gaps, v.game.Reconnects()-back)
+	if gaps[len(gaps)/2] > time.Second {
+		r.t.Errorf("from another port it went on after %s in the middle, want 1 s at most", gaps[len(gaps)/2])
+	}
+}
+
 // returned is how often a crowd came back, by its last line of progress. A player
 // of a slow machine may do it more often than his network was cut.
-func returned(crowd *logBuffer) (n int) {
+func returned(crowd *logBuffer) int { return counted(crowd, "reconnected") }
+
+// counted is what a crowd's last line of progress says of something.
+func counted(crowd *logBuffer, what string) (n int) {
 	lines := crowd.String()
-	last := lines[max(0, strings.LastIndex(lines, "reconnected ")):]
-	_, _ = fmt.Sscanf(last, "reconnected %d", &n) // none yet: 0
+	last := lines[max(0, strings.LastIndex(lines, what+" ")):]
+	_, _ = fmt.Sscanf(last, what+" %d", &n) // none yet: 0
 	return n
 }
 

@@ -84,6 +84,11 @@ type replicaRun struct {
 // startReplica runs a control plane on stores and a folder that it shares.
 func startReplica(t *testing.T, data string, st stores) *replicaRun {
 	t.Helper()
+	return startReplicaWith(t, data, st, placesFlags{})
+}
+
+func startReplicaWith(t *testing.T, data string, st stores, places placesFlags) *replicaRun {
+	t.Helper()
 	self := &mortal{Store: st.replicas}
 	st.replicas = self
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -92,7 +97,7 @@ func startReplica(t *testing.T, data string, st stores) *replicaRun {
 	e := &env{ctx: ctx, in: strings.NewReader(""), out: said, err: r.logs}
 	cmd := serveControlCmd{Dev: true, groundFlags: groundFlags{
 		Addr: "127.0.0.1:0", Data: data, Warm: 2, Max: 64, ExplainMemory: 1, ExplainDisk: 1, Region: "local", KeepSeat: 30 * time.Second,
-		logFlags: logFlags{LogLevel: slog.LevelInfo},
+		placesFlags: places, logFlags: logFlags{LogLevel: slog.LevelInfo},
 	}}
 	g, err := cmd.open(e, disk.OpenShared)
 	if err != nil {

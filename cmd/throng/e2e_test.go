@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,7 +35,19 @@ var (
 	errBuild  error
 )
 
+// atOnce is how many of the tests that are parallel run at once, unless
+// -parallel says so: mostly they wait for leases and for other processes.
+const atOnce = "4"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if p := flag.Lookup("test.parallel"); !given && p != nil {
+		if err := p.Value.Set(atOnce); err != nil {
+			panic(err)
+		}
+	}
 	status := m.Run()
 	if buildDir != "" {
 		_ = os.RemoveAll(buildDir)

@@ -12,7 +12,6 @@ import (
 	"github.com/throng-gg/throng/bot"
 	"github.com/throng-gg/throng/client"
 	"github.com/throng-gg/throng/webtransport"
-	"github.com/throng-gg/throng/wire"
 )
 
 // Players who come by UDP, by WebTransport and through the door's WebSocket play
@@ -86,34 +85,38 @@ func TestWebTokensEndToEnd(t *testing.T) {
 		t.Fatalf("where browsers connect: got %+v", ada.Web)
 	}
 	heard := make(chan struct{}, 1)
-	conn, err := webtransport.Dial(t.Context(), ada.Web.URL, ada.Web.Certificates, ada.JoinToken, func(payload []byte) {
-		if wire.MessageOf(payload) != wire.MessageReconnect {
-			return
-		}
-		select {
-		case heard <- struct{}{}:
-		default:
-		}
+	game, err := client.Join(t.Context(), client.SessionConfig{
+		Token: ada.JoinToken,
+		Dial: func(ctx context.Context, token []byte, receive func([]byte)) (client.Conn, error) {
+			return webtransport.Dial(ctx, ada.Web.URL, ada.Web.Certificates, token, receive)
+		},
+		Received: func(r client.Received) {
+			if r.Update.Reconnect {
+				select {
+				case heard <- struct{}{}:
+				default:
+				}
+			}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- conn.Run(context.WithoutCancel(t.Context())) }()
+	playing, leave := context.WithCancel(context.WithoutCancel(t.Context()))
+	go func() { ended <- game.Run(playing) }()
 	speak := time.NewTicker(50 * time.Millisecond)
 	defer speak.Stop()
 	late := time.After(30 * time.Second)
-	for sequence := uint32(1); ; sequence++ { // until the server heard that it is in: then its token is used
-		in := wire.Input{Sequence: sequence, Welcomed: true, Count: 1}
-		_ = conn.Send(wire.AppendInput(nil, in))
+	for in := false; !in; { // until the server heard that it is in: then its token is used
+		_ = game.Input(0, 0, 0)
 		select {
 		case <-heard:
+			in = true
 		case <-speak.C:
-			continue
 		case <-late:
 			t.Fatal("the game server gave no reconnect token")
 		}
-		break
 	}
 	again := func(token []byte) throng.Kind {
 		_, err := webtransport.Dial(t.Context(), ada.Web.URL, ada.Web.Certificates, token, func([]byte) {})
@@ -137,7 +140,7 @@ func TestWebTokensEndToEnd(t *testing.T) {
 	if err := socket.Run(t.Context()); throng.KindOf(err) != throng.Denied || err == nil {
 		t.Errorf("a spoiled token at the door: got %v, want denied", err)
 	}
-	_ = conn.Close()
+	leave()
 	if err := <-ended; err != nil {
 		t.Errorf("Run after Close: got %v", err)
 	}

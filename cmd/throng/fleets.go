@@ -14,7 +14,10 @@ import (
 const (
 	drainsEvery = time.Second      // between looks at what is drained
 	drainsKeep  = 10 * time.Minute // that a server's drain stays after it is gone
-	fleetTime   = 3 * time.Second  // for other replicas to say what they have
+	oldKeep     = time.Minute      // that a drain of old servers stays, for the cluster to say which they are
+	// versionsKeep is how long a version's drain stays: nobody opens sessions of it.
+	versionsKeep = 24 * time.Hour
+	fleetTime    = 3 * time.Second // for other replicas to say what they have
 )
 
 // operators is the fleet as operators see it, at whichever replica they ask.
@@ -62,7 +65,7 @@ func (o operators) count(ctx context.Context) (c census, err error) {
 
 // listDrains reads what is drained, as far as it can be read.
 func (c *control) listDrains(ctx context.Context) []throng.FleetDrain {
-	all, err := c.drains.List()
+	all, err := c.drains.List(ctx)
 	if err != nil {
 		c.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
 	}
@@ -88,7 +91,7 @@ func (o operators) Drain(ctx context.Context, d throng.FleetDrain, within time.D
 			d.Since = old.Since
 		}
 	}
-	if err := o.drains.Put(d); err != nil {
+	if err := o.drains.Put(ctx, d); err != nil {
 		return throng.DrainSum{}, err
 	}
 	return sumOf(d, c.servers), o.fleet.SetDrains(o.listDrains(ctx))
@@ -97,7 +100,7 @@ func (o operators) Drain(ctx context.Context, d throng.FleetDrain, within time.D
 // knows says whether there is what is to be drained.
 func (c census) knows(d throng.FleetDrain) error {
 	switch d.Kind {
-	case throng.DrainRegion:
+	case throng.DrainRegion, throng.DrainVersion:
 		return nil
 	case throng.DrainServer:
 		lives := func(s throng.ServerInfo) bool { return string(s.ID) == d.Name && s.Status != throng.StatusGone }
@@ -142,7 +145,7 @@ func sumOf(d throng.FleetDrain, servers []throng.ServerInfo) (sum throng.DrainSu
 
 // Undrain takes a part of the fleet into use again.
 func (o operators) Undrain(ctx context.Context, kind throng.DrainKind, name string) error {
-	if err := o.drains.Drop(kind, name); err != nil {
+	if err := o.drains.Drop(ctx, kind, name); err != nil {
 		return err
 	}
 	return o.fleet.SetDrains(o.listDrains(ctx))
@@ -156,7 +159,7 @@ func (c *control) watchDrains(ctx context.Context) error {
 	tick := time.NewTicker(drainsEvery)
 	defer tick.Stop()
 	for {
-		all, err := c.drains.List()
+		all, err := c.drains.List(ctx)
 		if err != nil && err.Error() != said {
 			said = err.Error() // one line a cause
 			c.cfg.logger.WarnContext(ctx, "drains not read", "err", err)
@@ -175,11 +178,15 @@ func (c *control) watchDrains(ctx context.Context) error {
 	}
 }
 
-// dropGone forgets the drains of servers that are not there any more.
+// dropGone forgets the drains of servers that are not there any more, of old ones
+// once none is left, and those of versions after a while.
 func (c *control) dropGone(ctx context.Context, all []throng.FleetDrain) {
 	var live map[throng.ServerID]bool
 	var failed []error
 	for _, d := range all {
+		if d.Kind == throng.DrainVersion && time.Since(d.Since) > versionsKeep || c.oldOver(d) {
+			failed = append(failed, c.drains.Drop(ctx, d.Kind, d.Name))
+		}
 		if d.Kind != throng.DrainServer || time.Since(d.Since) < drainsKeep {
 			continue
 		}
@@ -190,10 +197,23 @@ func (c *control) dropGone(ctx context.Context, all []throng.FleetDrain) {
 			}
 		}
 		if !live[throng.ServerID(d.Name)] {
-			failed = append(failed, c.drains.Drop(d.Kind, d.Name))
+			failed = append(failed, c.drains.Drop(ctx, d.Kind, d.Name))
 		}
 	}
 	if err := errors.Join(failed...); err != nil {
 		c.cfg.logger.WarnContext(ctx, "drains of servers that are gone stay", "err", err)
 	}
+}
+
+// oldOver says whether a drain of a cluster's old servers is done.
+func (c *control) oldOver(d throng.FleetDrain) bool {
+	if !d.Old || time.Since(d.Since) < oldKeep {
+		return false
+	}
+	servers, clusters, err := c.fleet.Fleet(false)
+	if err != nil || !fleet.Over(d, clusters, servers) {
+		return false
+	}
+	c.cfg.logger.Info("the cluster's old servers are gone: their drain is over", "cluster", d.Name)
+	return true
 }

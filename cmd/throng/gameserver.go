@@ -37,7 +37,12 @@ type gameserverCmd struct {
 	Tied        bool          `env:"THRONG_TIED" help:"End when standard input ends, that is with whoever started it."`
 	EmptyAfter  time.Duration `default:"60s" env:"THRONG_EMPTY_AFTER" help:"End a session that nobody was in for so long."`
 	KeepSeat    time.Duration `default:"30s" env:"THRONG_KEEP_SEAT" help:"Keep the seat of a player whose connection was lost for so long."`
+	SaveEvery   time.Duration `default:"3m" env:"THRONG_SAVE_EVERY" help:"How often it is looked at whether a player's profile has changed and is to be saved."`
 	Grace       time.Duration `default:"60s" env:"THRONG_GRACE" help:"From SIGTERM to the end: meanwhile players are moved to other sessions. 0s: it ends at once, as at a second SIGTERM or SIGINT."`
+	Spool       string        `env:"THRONG_SPOOL" type:"path" help:"Folder of the machine for events while Kafka is away: up to 64 MiB for each game server; without it they are kept in memory, some thousands." placeholder:"DIR"`
+	kafkaFlags
+	cacheFlags
+	MemoryMost int `default:"240" env:"THRONG_MEMORY_MOST" help:"End a session whose process holds more, MiB; 0: never. A script holds 64, which takes up to three times as much." placeholder:"MIB"`
 	agonesFlags
 	callFlags
 	traceFlags
@@ -47,6 +52,8 @@ type gameserverCmd struct {
 // Validate checks what the values say together.
 func (c *gameserverCmd) Validate() error {
 	switch {
+	case c.MemoryMost < 0:
+		return throng.AtField(throng.Invalid, "--memory-most", "%d is not allowed, it must be 0 (any) or more MiB", c.MemoryMost)
 	case c.Grace < 0:
 		return throng.AtField(throng.Invalid, "--grace", "%s is not allowed, it must be 0s or more", c.Grace)
 	case c.Agones && (c.Server != "" || c.ServerToken != ""):
@@ -54,7 +61,7 @@ func (c *gameserverCmd) Validate() error {
 	case !c.Agones && (c.Server == "" || c.ServerToken == ""):
 		return throng.AtField(throng.Invalid, "--server", "and --server-token are needed (THRONG_SERVER, THRONG_SERVER_TOKEN), or --agones")
 	}
-	return nil
+	return c.kafkaFlags.Validate()
 }
 
 // Run hosts one session and ends.
@@ -147,12 +154,26 @@ type surroundings struct {
 	ways    *ways
 	life    *lifetime
 	display *allocation // nil: it is not under Agones
+	events  *events     // nil: nothing is published
 	logger  *slog.Logger
 }
 
-// serve hosts one session.
-func (c *gameserverCmd) serve(ctx context.Context, who identity, in surroundings) error {
+// serve hosts one session, and publishes what happens in it.
+func (c *gameserverCmd) serve(ctx context.Context, who identity, in surroundings) (err error) {
 	in.logger = in.logger.With("server", who.server)
+	in.events, err = newEvents(eventsConfig{url: c.Kafka, spool: c.Spool, region: throng.ServerID(who.server).Region(), logger: in.logger})
+	if err != nil {
+		return err
+	}
+	telling, tellNoMore := context.WithCancel(context.WithoutCancel(ctx))
+	told := make(chan error, 1)
+	go func() { told <- in.events.run(telling) }()
+	err = c.host(ctx, who, in)
+	tellNoMore()
+	return errors.Join(err, <-told)
+}
+
+func (c *gameserverCmd) host(ctx context.Context, who identity, in surroundings) error {
 	server, tracer, err := c.server(who, in)
 	if err != nil {
 		return err
@@ -188,26 +209,37 @@ func (c *gameserverCmd) server(who identity, in surroundings) (*gameserver.Serve
 	if err != nil {
 		return nil, nil, err
 	}
+	fetched, err := c.packages(door, in.logger)
+	if err != nil {
+		return nil, nil, err
+	}
 	cfg := gameserver.Config{
 		ID:          id,
 		Incarnation: throng.MakeIncarnation(entropy),
 		Control:     client.Control[gameserver.Directives]{Server: door},
 		Registry:    door,
-		Packages:    packages{door},
+		Packages:    fetched,
 		Transport:   in.ways.joined,
 		Logs:        door,
 		Handoffs:    door,
 		Drains:      door,
+		Profiles:    door,
+		Ledger:      door,
 		Load:        loadPlace,
 		BootClock:   bootClock,
 		EmptyAfter:  c.EmptyAfter,
 		KeepSeat:    c.KeepSeat,
+		MemoryMost:  int64(c.MemoryMost) << 20,
+		SaveEvery:   c.SaveEvery,
 		Token:       reconnectTokens(in.ways.joined.Address()),
 		Logger:      in.logger,
 		Metrics:     prometheus.NewRegistry(),
 	}
 	if tracer != nil {
 		cfg.Arrivals = tracer
+	}
+	if in.events != nil {
+		cfg.Events = in.events
 	}
 	if in.display != nil {
 		cfg.Display = in.display
@@ -225,19 +257,6 @@ func bootClock() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// packages fetches places over the door.
-type packages struct{ door *client.Server }
-
-// Fetch returns a package's files, verified against its hash.
-func (p packages) Fetch(ctx context.Context, hash throng.PackageHash) (map[string][]byte, error) {
-	body, err := p.door.Package(ctx, hash)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return place.Unpack(body, hash)
-}
-
 // loadPlace compiles a place's script for a session.
 func loadPlace(cfg gameserver.LoadConfig) (gameserver.Place, error) {
 	manifest, err := place.ParseManifest(cfg.Files[place.ManifestFile])
@@ -253,6 +272,9 @@ func loadPlace(cfg gameserver.LoadConfig) (gameserver.Place, error) {
 		Capacity: cfg.Handover.Capacity,
 		Signals:  manifest.Signals, SetAttribute: cfg.SetAttribute,
 		Handoff: func(call uint64, h script.Handoff) { cfg.Handoff(call, gameserver.HandoffAsk(h)) },
+		Store:   cfg.Store,
+		Send:    cfg.Send,
+		Publish: cfg.Publish,
 		Ready:   cfg.Ready,
 		Log: func(level throng.LogLevel, line string) {
 			logger.Info("script", "line", line)
@@ -282,10 +304,13 @@ type scriptWorld struct{ *gameserver.World }
 func (w scriptWorld) Define(name string, fields []script.Field) (int, error) {
 	out := make([]wire.Field, len(fields))
 	for i, f := range fields {
-		out[i] = wire.Field{Name: f.Name, Kind: wire.FieldKind(f.Kind), Min: f.Min, Max: f.Max, Precision: f.Precision}
+		out[i] = wire.Field{Name: f.Name, Kind: wire.FieldKind(f.Kind), Min: f.Min, Max: f.Max, Precision: f.Precision, Owner: f.Owner, Within: f.Within}
 	}
 	return w.World.Define(name, out)
 }
+
+// Gait says how entities of a kind move.
+func (w scriptWorld) Gait(kind int, g script.Gait) error { return w.World.Gait(kind, wire.Gait(g)) }
 
 // scripted is a script as the session loop knows it: errors that the session
 // survives are logged, the others end it.
@@ -318,6 +343,11 @@ func (s *scripted) Input(p throng.PlayerID, in gameserver.Input) error {
 	return s.survive(s.vm.Input(p, script.Input(in)))
 }
 
+// Message brings what a player's client sent.
+func (s *scripted) Message(p throng.PlayerID, m throng.Message) error {
+	return s.survive(s.vm.Message(p, m))
+}
+
 // Tick runs one simulation step.
 func (s *scripted) Tick(dt float64) error { return s.survive(s.vm.Tick(dt)) }
 
@@ -330,4 +360,28 @@ func (s *scripted) Handed(call uint64, result error) error {
 func (s *scripted) Drain(left time.Duration) (waits bool, err error) {
 	waits, err = s.vm.Drain(left)
 	return waits, s.survive(err)
+}
+
+// Loaded tells the script of a player's profile.
+func (s *scripted) Loaded(p throng.PlayerID, profile throng.Profile, result error) error {
+	return s.survive(s.vm.Loaded(p, profile, result))
+}
+
+// Document is what is to be saved of a player.
+func (s *scripted) Document(p throng.PlayerID) ([]byte, error) {
+	doc, err := s.vm.Document(p)
+	return doc, s.survive(err)
+}
+
+// Saved tells the script what became of a save.
+func (s *scripted) Saved(call uint64, result error) error { return s.survive(s.vm.Saved(call, result)) }
+
+// Posted tells the script what became of a transfer.
+func (s *scripted) Posted(call uint64, r throng.Receipt, result error) error {
+	return s.survive(s.vm.Posted(call, r, result))
+}
+
+// Held tells the script what a player owns.
+func (s *scripted) Held(call uint64, h throng.Holding, result error) error {
+	return s.survive(s.vm.Held(call, h, result))
 }

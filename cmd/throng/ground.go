@@ -23,7 +23,15 @@ type groundFlags struct {
 	Max    int    `default:"64" help:"Most game servers at once, of all replicas together."`
 	Region string `default:"local" help:"Name of the region."`
 
+	placesFlags
+	gatewaysFlags
+
 	Redis string `env:"THRONG_REDIS" help:"Where the registry is kept: a Redis or Valkey, like redis://user:password@host:6379/0, rediss:// for TLS, several hosts with commas for a Cluster; control planes on the same one are replicas. Without it, in memory." placeholder:"URL" secret:""`
+
+	Dynamo string `env:"THRONG_DYNAMO" help:"Where profiles and the ledger are kept: tables in DynamoDB, like dynamodb://eu-west-1/throng (throng setup dynamo makes them), or http://127.0.0.1:8000/throng of a DynamoDB Local. Without it, in DATA/throng.db; with --redis nowhere." placeholder:"URL"`
+
+	kafkaFlags
+	consumerFlags
 
 	KeepSeat time.Duration `default:"30s" env:"THRONG_KEEP_SEAT" help:"How long game servers keep the seat of a player whose connection was lost."`
 	authFlags
@@ -39,6 +47,7 @@ type ground struct {
 	flags    groundFlags
 	region   throng.Region
 	data     *disk.Store
+	places   placeStores
 	listener net.Listener
 	secrets  *secrets
 	auth     *auth.Auth
@@ -68,8 +77,11 @@ func (f groundFlags) Validate() error {
 	if f.ExplainDisk < 0 || f.ExplainMemory < 0 {
 		return throng.AtField(throng.Invalid, "--explain-memory", "and --explain-disk are %d and %d MiB, 0 (none) or more are allowed", f.ExplainMemory, f.ExplainDisk)
 	}
+	if _, err := f.addresses(); err != nil {
+		return err
+	}
 	_, err := regionOf(f.Region)
-	return err
+	return errors.Join(err, f.kafkaFlags.Validate())
 }
 
 // open takes the folder and the port. Its errors are one line that names which.
@@ -81,6 +93,9 @@ func (f groundFlags) open(e *env, folder func(dir string) (*disk.Store, error)) 
 	}
 	if g.data, err = folder(f.Data); err != nil {
 		return nil, err
+	}
+	if g.places, err = f.stores(e, g); err != nil {
+		return nil, errors.Join(err, g.data.Close())
 	}
 	if g.listener, err = listen(e, f.Addr); err != nil {
 		return nil, errors.Join(err, g.data.Close())
@@ -102,6 +117,9 @@ func (g *ground) secure() error {
 		return err
 	}
 	g.secrets = &secrets{Ring: ring}
+	if g.secrets.gateways, err = g.flags.addresses(); err != nil {
+		return err
+	}
 	if g.auth, g.keys, err = g.flags.who(g); err != nil {
 		return err
 	}

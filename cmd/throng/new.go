@@ -25,7 +25,7 @@ type newCmd struct {
 	Dir      string `arg:"" help:"Folder for the place; made when missing, else it must be empty."`
 	ID       string `name:"id" help:"Name of the place in the API: a-z, 0-9 and -; the folder's when not given."`
 	Name     string `help:"Name for people; made from the ID when not given."`
-	Template string `default:"starter" enum:"starter,arena" help:"Which example to start from: starter or arena."`
+	Template string `default:"starter" enum:"starter,arena,rush" help:"Which example to start from: starter, arena or rush."`
 }
 
 // Run writes the files, all or none, and says what to do next.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/script"
 )
@@ -83,7 +84,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 // TestDocumentedManifest: the example on the creators' page is good, and what it
-// says are the defaults are.
+// says are the defaults are; max_speed and game have none.
 func TestDocumentedManifest(t *testing.T) {
 	text, err := os.ReadFile("../../docs/places.md")
 	if err != nil {
@@ -97,7 +98,8 @@ func TestDocumentedManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := place.ParseManifest([]byte("id: my-place\nname: My place\ncapacity: 20\nentry: scripts/main.lua\n"))
+	plain, err := place.ParseManifest([]byte("id: my-place\nname: My place\ncapacity: 20\nentry: scripts/main.lua\nmax_speed: 8\ngame: my-hub\n"))
+	plain.MaxLatency = throng.DefaultMaxLatency // which is not written into a record
 	if err != nil || !reflect.DeepEqual(got, plain) {
 		t.Errorf("got %+v, want the defaults %+v (%v)", got, plain, err)
 	}

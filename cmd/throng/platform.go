@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,7 +19,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api"
-	"github.com/throng-gg/throng/disk"
+	"github.com/throng-gg/throng/consumer/analytics"
 	"github.com/throng-gg/throng/fleet"
 	"github.com/throng-gg/throng/friend"
 	"github.com/throng-gg/throng/joinlog"
@@ -28,7 +29,6 @@ import (
 	"github.com/throng-gg/throng/placelog"
 	"github.com/throng-gg/throng/play"
 	"github.com/throng-gg/throng/replica"
-	"github.com/throng-gg/throng/script"
 	"github.com/throng-gg/throng/session"
 	"github.com/throng-gg/throng/trace"
 )
@@ -61,17 +61,21 @@ type control struct {
 	parties  *party.Parties
 	friends  *friend.Book
 	fleet    *fleet.Orchestrator
-	drains   *disk.Drains
-	match    *match.Matchmaker
-	door     *api.API
-	server   *http.Server
-	stopping atomic.Bool
+	drains   drainStore
+	own      *own    // nil: what players own is not kept
+	events   *events // nil: nothing is published
+	// consumers apply events; nil: another process does, or nobody.
+	consumers *consumers
+	match     *match.Matchmaker
+	door      *api.API
+	server    *http.Server
+	stopping  atomic.Bool
 }
 
 // newControl connects the parts. It starts nothing.
 func newControl(cfg controlConfig) (*control, error) {
 	c := &control{cfg: cfg}
-	for _, build := range []func() error{c.buildReplicas, c.buildCatalog, c.buildRegistry, c.buildSocial, c.buildMatch, c.buildDoor} {
+	for _, build := range []func() error{c.buildReplicas, c.buildEvents, c.buildCatalog, c.buildRegistry, c.buildOwn, c.buildSocial, c.buildMatch, c.buildDoor, c.buildConsumers} {
 		if err := build(); err != nil {
 			return nil, err
 		}
@@ -79,11 +83,23 @@ func newControl(cfg controlConfig) (*control, error) {
 	return c, nil
 }
 
+func (c *control) buildEvents() (err error) {
+	c.events, err = newEvents(eventsConfig{
+		url: c.cfg.flags.Kafka, spool: filepath.Join(c.cfg.flags.Data, spoolFolder), region: c.cfg.region.ID, logger: c.cfg.logger, metrics: c.cfg.metrics,
+	})
+	return err
+}
+
+func (c *control) buildConsumers() (err error) {
+	c.consumers, err = newConsumers(c)
+	return err
+}
+
 func (c *control) buildCatalog() (err error) {
 	c.catalog, err = place.New(place.Config{
-		Records:      c.cfg.data,
-		Packages:     c.cfg.data,
-		CheckScripts: script.Check,
+		Records:      c.cfg.places.records,
+		Packages:     c.cfg.places.packages,
+		CheckScripts: checkFiles,
 		Now:          time.Now,
 		Logger:       c.cfg.logger.With("part", "place"),
 		Metrics:      c.cfg.metrics,
@@ -119,6 +135,7 @@ func (c *control) buildRegistry() (err error) {
 		Courier:  courier,
 		Codes:    c.cfg.secrets,
 		Key:      c.cfg.secrets.newKey,
+		Over:     c.events.ended,
 		Parallel: c.cfg.stores.parallel,
 		Logger:   c.cfg.logger.With("part", "session"),
 		Metrics:  c.cfg.metrics,
@@ -136,14 +153,13 @@ func (c *control) buildRegistry() (err error) {
 		StockMost: c.cfg.warmMost,
 		Max:       c.cfg.flags.Max,
 		AtOnce:    c.cfg.atOnce,
+		Shared:    c.cfg.shared,
 		Patience:  c.cfg.patience,
 		Logger:    c.cfg.logger.With("part", "fleet"),
 		Metrics:   c.cfg.metrics,
 	})
 	courier.fleet = c.fleet
-	if err == nil {
-		c.drains, err = disk.NewDrains(c.cfg.flags.Data)
-	}
+	c.drains = c.cfg.places.drains
 	return err
 }
 
@@ -167,14 +183,19 @@ func (c *control) buildMatch() (err error) {
 	if err != nil {
 		return err
 	}
+	var all rememberers
+	if c.joins != nil {
+		all = append(all, c.joins)
+	}
+	if c.tracer != nil {
+		all = append(all, c.tracer)
+	}
+	if c.events != nil {
+		all = append(all, c.events)
+	}
 	var joins match.Joins // nil when nobody remembers
-	switch {
-	case c.joins != nil && c.tracer != nil:
-		joins = rememberers{c.joins, c.tracer}
-	case c.joins != nil:
-		joins = c.joins
-	case c.tracer != nil:
-		joins = c.tracer
+	if len(all) > 0 {
+		joins = all
 	}
 	c.match, err = match.New(match.Config{
 		Region:   c.cfg.region,
@@ -221,7 +242,7 @@ func (c *control) doorConfig() (api.Config, error) {
 	if c.joins != nil {
 		joins = c.joins
 	}
-	return api.Config{
+	out := api.Config{
 		Region:              c.cfg.region.ID,
 		Auth:                c.cfg.auth,
 		APIKeys:             c.cfg.keys,
@@ -234,11 +255,13 @@ func (c *control) doorConfig() (api.Config, error) {
 		Handoffs:            c.match,
 		Origins:             c.registry,
 		Directory:           c.registry,
-		Places:              c.catalog,
+		Places:              c.publisher(),
+		Releases:            c.catalog,
 		Owners:              c.catalog,
 		Fleet:               attacher{c.fleet},
 		Fleets:              operators{c},
 		JoinTokens:          c.cfg.secrets,
+		Gateways:            c.cfg.secrets.gateways,
 		Codes:               c.cfg.secrets,
 		Parties:             c.parties,
 		Companions:          c.parties,
@@ -252,12 +275,27 @@ func (c *control) doorConfig() (api.Config, error) {
 		Joins:           joins,
 		Replicas:        c.hears(),
 		Doors:           c.doors,
+		Numbers:         analytics.Numbers{Board: c.cfg.stores.board},
+		Bans:            c.cfg.stores.bans,
 		Page:            page,
 		Gatherer:        c.cfg.metrics,
 		Ready:           c.ready,
 		Logger:          c.cfg.logger,
 		Metrics:         c.cfg.metrics,
-	}, nil
+	}
+	if c.own != nil {
+		out.Profiles, out.Saves, out.Ledger, out.Auditor, out.Seats = c.own.profiles, c.own.profiles, c.own.ledger, c.own, c.registry
+	}
+	return out, nil
+}
+
+// publisher is the catalog of places as creators reach it.
+func (c *control) publisher() publisher {
+	p := publisher{Catalog: c.catalog}
+	if c.own != nil {
+		p.ledger = c.own.ledger
+	}
+	return p
 }
 
 // hears is what takes the other replicas' calls.
@@ -302,24 +340,36 @@ func (c *control) serve(ctx context.Context) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- c.cfg.stores.run(storesCtx) }()
+	told := make(chan error, 1)
+	go func() { told <- c.events.run(storesCtx) }()
 	err := c.runParts(ctx)
 	stop()
+	err = errors.Join(err, <-told)
+	if c.own != nil {
+		err = errors.Join(err, c.own.store.close())
+	}
 	return errors.Join(err, <-ended)
 }
 
 func (c *control) runParts(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.cfg.auth.Run(ctx) })
+	group.Go(func() error { return c.cfg.places.run(ctx) })
 	group.Go(func() error { return c.hangUps(ctx) })
 	if c.replicas != nil {
 		group.Go(func() error { return c.replicas.Run(ctx) })
 	}
 	group.Go(func() error { return c.registry.Run(ctx) })
+	group.Go(func() error { return c.events.tellEnded(ctx, c.registry.Session) })
+	group.Go(func() error { return c.consumers.run(ctx) })
 	if c.tracer != nil {
 		group.Go(func() error { return c.tracer.Run(ctx) })
 	}
 	if c.joins != nil {
 		group.Go(func() error { return c.joins.Run(ctx) })
+	}
+	if c.own != nil && c.own.relay != nil {
+		group.Go(func() error { return c.own.relay.Run(ctx) })
 	}
 	group.Go(func() error { return c.fleet.Run(ctx) })
 	group.Go(func() error { return c.watchDrains(ctx) })

@@ -7,22 +7,25 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/wire"
 	"github.com/throng-gg/throng/wire/netcode"
 )
 
 // reconnectTokens makes the tokens with which the players of the game server at
 // an address come back to it. Unlike a join token, each is another one.
-func reconnectTokens(server netip.AddrPort) func([32]byte, wire.Claims, time.Duration) ([]byte, error) {
-	return func(key [32]byte, c wire.Claims, life time.Duration) ([]byte, error) {
+func reconnectTokens(server netip.AddrPort) func(throng.Handover, wire.Claims, time.Duration) ([]byte, error) {
+	return func(h throng.Handover, c wire.Claims, life time.Duration) ([]byte, error) {
 		claims, err := wire.AppendClaims(nil, c)
 		if err != nil {
 			return nil, fmt.Errorf("reconnect token: %w", err)
 		}
 		token := netcode.TokenConfig{
-			Key:      key,
+			Key:      h.Key,
 			Servers:  []netip.AddrPort{server},
 			UserData: [netcode.UserDataSize]byte(claims),
+			Route:    []byte(h.Route),
+			MarkKey:  wire.MarkKey(h.Key),
 		}
 		rand.Read(token.Nonce[:])
 		rand.Read(token.ClientToServer[:])

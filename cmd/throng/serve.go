@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ func (c *serveControlCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	st, err := newStores(g, throng.TokenTime)
+	st, err := newStores(e.ctx, g, throng.TokenTime)
 	if err == nil {
 		err = c.serve(e, g, st)
 	}
@@ -118,7 +119,7 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	if err != nil {
 		return err
 	}
-	if err := publishExamples(e.ctx, plane.catalog, g.logger); err != nil {
+	if err := publishExamples(e.ctx, plane.publisher(), g.logger); err != nil {
 		scaler.close()
 		return err
 	}
@@ -144,6 +145,7 @@ type hosts struct {
 	nodes   api.NodeHandler // nil: no nodes
 	claims  api.Claims      // nil: no clusters
 	atOnce  int             // most allocations under way; 0: the fleet's default
+	shared  bool            // all on this machine
 	// patience is how long an opening waits when there are no more game servers.
 	patience time.Duration
 	sites    autoscale.Clusters              // where servers run; nil: on nodes
@@ -244,7 +246,8 @@ type serveNodeCmd struct {
 	Data      string `default:"./node-data" type:"path" help:"Folder for the game servers' logs, and for what is running, so that a node started again finds it."`
 	Max       int    `default:"64" help:"Most game servers at once on this machine."`
 	// Grace is that of its game servers.
-	Grace time.Duration `default:"0s" help:"From SIGTERM to the end of its game servers: meanwhile their players are moved to other nodes. 0s: they end at once."`
+	Grace      time.Duration `default:"0s" help:"From SIGTERM to the end of its game servers: meanwhile their players are moved to other nodes. 0s: they end at once."`
+	CacheLimit int           `default:"2048" help:"Most that packages of places under DATA/packages take, which its game servers share." placeholder:"MIB"`
 	serverLimits
 	callFlags // also of its game servers
 	logFlags
@@ -254,6 +257,9 @@ type serveNodeCmd struct {
 func (c *serveNodeCmd) Validate() error {
 	if c.Max < 1 {
 		return throng.AtField(throng.Invalid, "--max", "%d servers make no sense, 1 or more are allowed", c.Max)
+	}
+	if c.CacheLimit < 1 {
+		return throng.AtField(throng.Invalid, "--cache-limit", "%d is not allowed, 1 MiB or more is", c.CacheLimit)
 	}
 	if c.Grace < 0 {
 		return throng.AtField(throng.Invalid, "--grace", "%s is not allowed, it must be 0s or more", c.Grace)
@@ -282,8 +288,10 @@ func (c *serveNodeCmd) Run(e *env) error {
 		return err
 	}
 	backend, err := process.New(process.Config{
-		Command:     command,
-		Env:         func(throng.ServerID) ([]string, error) { return append(c.env(), "THRONG_GRACE="+c.Grace.String()), nil },
+		Command: command,
+		Env: func(throng.ServerID) ([]string, error) {
+			return slices.Concat(c.env(), cacheEnv(filepath.Join(c.Data, "packages"), c.CacheLimit), spoolEnv(c.Data), []string{"THRONG_GRACE=" + c.Grace.String()}), nil
+		},
 		Grace:       c.Grace,
 		Max:         c.Max,
 		LogDir:      filepath.Join(c.Data, "logs"),

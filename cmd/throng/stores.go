@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/consumer/analytics"
+	"github.com/throng-gg/throng/consumer/anticheat"
 	"github.com/throng-gg/throng/disk"
 	"github.com/throng-gg/throng/friend"
 	"github.com/throng-gg/throng/memory"
@@ -24,8 +28,17 @@ type stores struct {
 	parties  party.Store
 	friends  friend.Store
 	replicas replica.Store // nil: there is one process
+	bans     banStore
+	board    analytics.Board
+	own      *ownStore // nil: what players own is not kept
 	// run looks after them until its context ends.
 	run func(context.Context) error
+}
+
+// banStore keeps who may not play.
+type banStore interface {
+	api.Bans
+	anticheat.Bans
 }
 
 // folder opens the data folder, which the replicas on one Redis share.
@@ -39,10 +52,27 @@ func (f groundFlags) folder(dir string) (*disk.Store, error) {
 // newStores are in Redis if the flags say so, else in memory. quarantine is how
 // long nothing is granted at the start in memory, because an earlier control
 // plane may have granted something that still counts.
-func newStores(g *ground, quarantine time.Duration) (stores, error) {
-	if g.flags.Redis == "" {
-		return memoryStores(quarantine)
+func newStores(ctx context.Context, g *ground, quarantine time.Duration) (st stores, err error) {
+	own, err := g.openOwn(ctx)
+	if err != nil {
+		return stores{}, err
 	}
+	if g.flags.Redis == "" {
+		st, err = memoryStores(quarantine)
+	} else {
+		st, err = redisStores(g)
+	}
+	if err != nil && own != nil {
+		return stores{}, errors.Join(err, own.close())
+	}
+	st.own = own
+	if own != nil && own.bans != nil { // it outlives the process, which memory does not
+		st.bans = own.bans
+	}
+	return st, err
+}
+
+func redisStores(g *ground) (stores, error) {
 	registry, err := redis.New(redis.Config{
 		URL:     g.flags.Redis,
 		Region:  g.region.ID,
@@ -59,6 +89,8 @@ func newStores(g *ground, quarantine time.Duration) (stores, error) {
 		parties:  parties,
 		friends:  registry.Friends(0, 0),
 		replicas: registry.Replicas(),
+		bans:     registry.Bans(0),
+		board:    registry.Board(),
 		run: func(ctx context.Context) error {
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return parties.Run(ctx) })
@@ -78,6 +110,8 @@ func memoryStores(quarantine time.Duration) (stores, error) {
 		parallel: 1,
 		parties:  memory.NewParties(0),
 		friends:  memory.NewFriends(0, 0),
+		bans:     memory.NewBans(0),
+		board:    memory.NewBoard(),
 		run:      func(context.Context) error { return nil },
 	}, nil
 }

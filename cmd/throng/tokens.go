@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	forJoins = "throng joins 1"
 	forCodes = "throng codes 1"
 	forLines = "throng lines 1"
+	forEdge  = "throng gateways 1"
 )
 
 // secrets is all that follows from the region's ring of secrets: the tokens of
@@ -27,7 +29,8 @@ const (
 // says which secret its keys follow from, so that they outlive a rotation.
 type secrets struct {
 	*auth.Ring
-	keys sessionKeys
+	keys     sessionKeys
+	gateways []netip.AddrPort // before game servers; none: players connect to these
 }
 
 // sessionKeys remembers keys of sessions that players join now, each of which is
@@ -105,6 +108,44 @@ func (s *secrets) CodeHash(id throng.SessionID) throng.CodeHash {
 	return throng.HashCode(s.SessionCode(id))
 }
 
+// Route makes what gateways find a session's server by. Its key follows from the
+// session's secret, as the session's own does.
+func (s *secrets) Route(id throng.SessionID, server netip.AddrPort) (string, error) {
+	if len(s.gateways) == 0 {
+		return "", nil
+	}
+	secret, err := s.Numbered(id.Key())
+	if err != nil {
+		return "", fmt.Errorf("session %s: %w", id, err)
+	}
+	key, err := s.SessionKey(id)
+	if err != nil {
+		return "", err
+	}
+	route, err := netcode.MakeRoute(secret.Derive(forEdge), id.Key(), server, wire.MarkKey(key))
+	return string(route), err
+}
+
+// gatewaysOf are the gateways as one token names them: clients try them in that
+// order, and not all begin with the same.
+func (s *secrets) gatewaysOf(nonce [netcode.NonceSize]byte) []netip.AddrPort {
+	if len(s.gateways) == 0 {
+		return nil
+	}
+	first := int(nonce[0]) % len(s.gateways)
+	return slices.Concat(s.gateways[first:], s.gateways[:first])
+}
+
+// gatewayKeys are what gateways open routes with, by the number of the secret that
+// each follows from.
+func (s *secrets) gatewayKeys() map[uint8][netcode.KeySize]byte {
+	keys := make(map[uint8][netcode.KeySize]byte)
+	for _, k := range s.Keys() {
+		keys[uint8(k.Number)] = k.Derive(forEdge)
+	}
+	return keys
+}
+
 // CheckJoinToken says whether a token is of a session and has not expired.
 func (s *secrets) CheckJoinToken(id throng.SessionID, token []byte) error {
 	key, err := s.SessionKey(id)
@@ -138,7 +179,11 @@ func (s *secrets) JoinToken(a throng.Assignment, m throng.Member) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	up, down, nonce := wire.ConnKeys(key, g.Nonce, m.Player)
+	route, err := s.Route(g.Session, a.Session.Address)
+	if err != nil {
+		return nil, err
+	}
+	up, down, nonce := wire.ConnKeys(key, g.Nonce, m.Player, []byte(route))
 	// netcode counts in seconds: it gets the whole second after the exact end,
 	// which stands in the claims and is what the game server holds to.
 	end := uint64(expires.Add(time.Second - 1).Unix())
@@ -152,5 +197,8 @@ func (s *secrets) JoinToken(a throng.Assignment, m throng.Member) ([]byte, error
 		ClientToServer: up,
 		ServerToClient: down,
 		UserData:       [netcode.UserDataSize]byte(claims),
+		Gateways:       s.gatewaysOf(nonce),
+		Route:          []byte(route),
+		MarkKey:        wire.MarkKey(key),
 	})
 }

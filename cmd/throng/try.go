@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/throng-gg/throng"
@@ -14,7 +14,6 @@ import (
 	"github.com/throng-gg/throng/api/gen"
 	"github.com/throng-gg/throng/client"
 	"github.com/throng-gg/throng/udp"
-	"github.com/throng-gg/throng/wire"
 )
 
 const (
@@ -74,69 +73,54 @@ func subject(token string) (throng.PlayerID, error) {
 
 // visit connects and waits for the first whole snapshot.
 func visit(ctx context.Context, token []byte) (time.Time, error) {
-	v := &visitor{world: client.NewWorld(), first: make(chan struct{})}
-	conn, err := udp.Dial(ctx, token, v.receive)
+	first := make(chan time.Time, 1)
+	game, err := client.Join(ctx, client.SessionConfig{
+		Token: token,
+		Dial: func(ctx context.Context, token []byte, receive func([]byte)) (client.Conn, error) {
+			conn, err := udp.Dial(ctx, token, receive)
+			if err != nil {
+				return nil, err
+			}
+			return conn, nil
+		},
+		Received: func(r client.Received) {
+			if r.Update.Tick != 0 {
+				select {
+				case first <- time.Now():
+				default: // not the first
+				}
+			}
+		},
+	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("connect: %w", err)
 	}
+	playing, leave := context.WithCancel(ctx)
+	defer leave()
 	over := make(chan error, 1)
-	go func() { over <- conn.Run(ctx) }()
+	go func() { over <- game.Run(playing) }()
 	ticker := time.NewTicker(trySend)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-v.first:
-			at := time.Now()
-			err := conn.Close()
+		case at := <-first:
+			leave()
 			<-over //nolint:errcheck // we ended it
-			return at, err
+			return at, nil
 		case err := <-over:
-			return time.Time{}, v.lost(ctx, err)
+			return time.Time{}, lost(ctx, err)
 		case <-ticker.C:
-			_ = conn.Send(v.input()) // what can't be sent counts as lost; a dead connection is over
+			_ = game.Input(0, 0, 0) // what can't be sent counts as lost; a dead connection is over
 		}
 	}
 }
 
-// visitor is a player who looks once.
-type visitor struct {
-	first chan struct{} // closed at the first whole snapshot
-
-	mu    sync.Mutex // guards what follows
-	world *client.World
-	seen  bool
-	bye   wire.Bye
-}
-
-func (v *visitor) receive(payload []byte) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	up, err := v.world.Receive(payload, time.Now())
-	if err != nil {
-		return // counts as lost
-	}
-	if up.Bye.Code != 0 {
-		v.bye = up.Bye
-	}
-	if up.Tick != 0 && !v.seen {
-		v.seen = true
-		close(v.first)
-	}
-}
-
-func (v *visitor) input() []byte {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.world.Input(0, 0, 0, time.Now())
-}
-
 // lost says why the connection ended before there was a world.
-func (v *visitor) lost(ctx context.Context, err error) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func lost(ctx context.Context, err error) error {
+	said, ok := errors.AsType[*client.ByeError](err)
 	switch {
-	case v.bye.Code != 0:
-		return throng.Errorf(throng.Unavailable, "%s", v.bye.Text)
+	case ok:
+		return throng.Errorf(throng.Unavailable, "%s", said.Bye.Text)
 	case ctx.Err() != nil:
 		return throng.Errorf(throng.Unavailable, "no world within %s", tryWithin)
 	case err != nil:

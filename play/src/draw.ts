@@ -9,7 +9,7 @@ const LINES = 16; // across the world
 
 /** The fields that a kind is drawn by, as indexes; -1: it has none such. */
 interface Look {
-  x: number; y: number; angle: number; radius: number; name: number; it: number; score: number; health: number;
+  x: number; y: number; width: number; height: number; angle: number; radius: number; name: number; it: number; score: number; health: number;
 }
 
 interface Bounds {
@@ -22,8 +22,8 @@ interface Colours {
 
 /**
  * Draws any world whose things have an x and a y: things with an owner are
- * people, others are scenery. It uses the fields angle, radius, name, it, score
- * and health where a kind has them.
+ * people, others are scenery. It uses the fields angle, radius, width and height
+ * (a box around x and y), name, it, score and health where a kind has them.
  */
 export class Painter {
   readonly #canvas: HTMLCanvasElement;
@@ -51,7 +51,7 @@ export class Painter {
     this.#camera = undefined;
     const f = kinds.flatMap((k) => {
       const look = {
-        x: k.field("x"), y: k.field("y"), angle: k.field("angle"), radius: k.field("radius"),
+        x: k.field("x"), y: k.field("y"), width: k.field("width"), height: k.field("height"), angle: k.field("angle"), radius: k.field("radius"),
         name: k.field("name"), it: k.field("it"), score: k.field("score"), health: k.field("health"),
       };
       if (look.x < 0 || look.y < 0) return [];
@@ -156,7 +156,10 @@ export class Painter {
     const [x, y] = [toX(e.number(look.x)), toY(e.number(look.y))];
     p.fillStyle = this.#colours.thing;
     p.beginPath();
-    p.arc(x, y, this.#radius(e, look, scale), 0, 2 * Math.PI);
+    if (look.width >= 0 && look.height >= 0) {
+      const [w, h] = [e.number(look.width) * scale, e.number(look.height) * scale];
+      p.rect(x - w / 2, y - h / 2, w, h);
+    } else p.arc(x, y, this.#radius(e, look, scale), 0, 2 * Math.PI);
     p.fill();
     this.#label(e.text(look.name), x, y - this.#radius(e, look, scale) - 6, this.#colours.soft, 11);
   }

@@ -240,7 +240,8 @@ export class Game {
       ["snapshots", "Snapshots", `${s.snapshotsPerSecond.toFixed(0)}/s`],
       ["kbits", "Bandwidth", `${(s.bitsPerSecond / 1000).toFixed(0)} kbit/s`],
       ["frames", "Frames", `${this.#frames.perSecond(now).toFixed(0)}/s`],
-      ["delay", "Shown behind", `${(s.delay * 1000 / (c.welcome?.tickRate ?? 30)).toFixed(0)} ms`],
+      ["delay", "Others behind", `${(s.delay * 1000 / (c.welcome?.tickRate ?? 30)).toFixed(0)} ms`],
+      ["correction", "Corrections", s.correction.toFixed(2)],
     ];
     if (this.#hud.childElementCount === 0) {
       this.#hud.append(...rows.map(([key, label]) => h("div", { "data-key": key }, h("dt", {}, label), h("dd", {}, ""))));

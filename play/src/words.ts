@@ -44,6 +44,8 @@ export function endWords(end: End): { title: string; text: string } {
       return { title: "The server did not let you in", text: `Your ticket is not good there any more. Play again to get a new one.${said}` };
     case "draining":
       return { title: "The session is closing", text: "It takes no more players. Play again to be seated in another one." };
+    case "behind":
+      return { title: "The connection was too slow", text: "Nothing of what the server sent has arrived for 10 seconds. Play again." };
     case "outdated":
       return { title: "This page is out of date", text: "The server speaks a newer language. Reload the page to go on." };
     case "lost":

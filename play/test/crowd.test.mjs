@@ -23,7 +23,8 @@ test("two pages among 48 bots", { timeout: 300_000 }, async (t) => {
   for (const page of pages) {
     const s = await stats(page);
     const frames = (await page.evaluate(() => window.frames60)) / seconds;
-    t.diagnostic(`${frames.toFixed(1)} frames/s, ${s.snapshotsPerSecond.toFixed(1)} snapshots/s, ${s.verified} verified, round trip ${s.roundTrip} ms, ${s.transport}`);
+    t.diagnostic(`${frames.toFixed(1)} frames/s, ${s.snapshotsPerSecond.toFixed(1)} snapshots/s, ${(s.bitsPerSecond / 1000).toFixed(1)} kbit/s, ` +
+      `${s.verified} verified, round trip ${s.roundTrip.toFixed(1)} ms, corrections ${s.correction.toFixed(2)} m, ${s.transport}`);
     assert.equal(s.mismatches, 0);
     assert.ok(s.verified > 0 && frames > 5, "the page stands still");
   }

@@ -110,5 +110,15 @@ export async function walk(page, owner, other) {
   assert.fail(`${owner} did not move: ${JSON.stringify([mine, await where(page, owner), theirs, await where(other, owner)])}`);
 }
 
+/** Waits until a page shows its player ahead of the server, and that it is hardly ever wrong. */
+export async function ahead(page, owner) {
+  await page.waitForFunction((owner) => {
+    const e = window.throng.entities().find((e) => e.owner === owner);
+    const { correction, serverTick, tick } = window.throng.stats();
+    return e?.predicted && correction < 2 && serverTick >= tick;
+  }, owner);
+  await page.locator(".hud [data-key=correction] dd").filter({ hasText: /^\d+\.\d\d$/ }).waitFor({ state: "attached" });
+}
+
 export const clean = (...pages) => assert.deepEqual(pages.flatMap((p) => p.faults), []);
 

@@ -4,7 +4,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { addr, clean, open, place, play, moved, playing, sees, session, shot, state, stats, walk, was, where } from "./page.mjs";
+import { addr, ahead, clean, open, place, play, moved, playing, sees, session, shot, state, stats, walk, was, where } from "./page.mjs";
 
 test("two players meet over WebTransport and see each other move", async (t) => {
   const ada = await open(t, "ada");
@@ -17,6 +17,8 @@ test("two players meet over WebTransport and see each other move", async (t) => 
   await sees(bo, "ada");
   await walk(ada, "ada", bo);
   await walk(bo, "bo", ada);
+  await ahead(ada, "ada");
+  assert.equal(await ada.evaluate(() => window.throng.entities().find((e) => e.owner === "bo").predicted), false);
   for (const page of [ada, bo]) {
     await page.waitForFunction(() => { // as soon as a slow machine has time for it
       const s = window.throng.stats();

@@ -24,16 +24,16 @@ func Compile(file string, source []byte) (p *Proto, err error) {
 	if len(source) > MaxSource {
 		return nil, &SyntaxError{File: file, Line: 1, Message: fmt.Sprintf("the file has more than %d bytes", MaxSource)}
 	}
-	stmts, err := parse.Parse(bytes.NewReader(source), file)
-	if err != nil {
-		return nil, syntaxError(file, source, err)
-	}
 	c := &compiler{file: file}
 	defer func() {
 		if r := recover(); r != nil {
 			p, err = nil, c.failure(r)
 		}
 	}()
+	stmts, err := parse.Parse(bytes.NewReader(source), file)
+	if err != nil {
+		return nil, syntaxError(file, source, err)
+	}
 	f := c.open(nil, "the file")
 	f.p.vararg = true
 	c.block(stmts)

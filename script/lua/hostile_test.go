@@ -177,36 +177,3 @@ func TestBugIsFatalNotAPanic(t *testing.T) {
 		t.Errorf("the machine takes calls after a bug")
 	}
 }
-
-// FuzzMachine runs any source: nothing may panic, run on, or be a bug of ours.
-func FuzzMachine(f *testing.F) {
-	for _, source := range attacks() {
-		f.Add(source)
-	}
-	for _, source := range []string{
-		`print(("x"):find("[]]"), ("%d"):format(1))`,
-		`local t = {1, 2, 3, [5] = 5, x = function(...) return ... end} for k, v in pairs(t) do t[k] = nil end`,
-		`local co = coroutine.wrap(function(...) local a, b = coroutine.yield(...) return a, b, ... end) print(co(1, 2), co(3))`,
-		`goto a; do local x ::a:: end`,
-		`return (function(...) return select("#", ...), ... end)(1, nil, pcall(error))`,
-		`a.b.c["d"], e = f(), {...}, g{}; function a.b:c(...) end`,
-		`local a, b = 1; repeat local c = a until c; if a then elseif b then else end`,
-	} {
-		f.Add(source)
-	}
-	f.Fuzz(func(t *testing.T, source string) {
-		p, err := Compile("main.lua", []byte(source))
-		if err != nil {
-			if strings.Contains(err.Error(), "the compiler failed") {
-				t.Fatal(err)
-			}
-			return
-		}
-		m := New(Config{Memory: 2 << 20})
-		m.Budget("tick", 20_000)
-		var e *Error
-		if err := m.Call(m.Load(p)); errors.As(err, &e) && e.Kind == KindInternal {
-			t.Fatal(err)
-		}
-	})
-}

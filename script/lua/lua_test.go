@@ -36,7 +36,7 @@ func run(tb testing.TB, source string) (string, error) {
 
 func TestPrints(t *testing.T) {
 	for _, c := range []struct{ source, want string }{
-		{`print(1, 1.5, -0, 1e15, 1e100, 2^53, 1/0, -1/0)`, "1\t1.5\t0\t1e+15\t1e+100\t9.007199254741e+15\tinf\t-inf"},
+		{`print(1, 1.5, -0, 1e15, 1e100, 2^53, 1/0, -1/0)`, "1\t1.5\t-0\t1e+15\t1e+100\t9.007199254741e+15\tinf\t-inf"},
 		{`print(#{1,2,nil,4} >= 2, #"abc", #{n=1})`, "true\t3\t0"},
 		{`print("10" + 5, "0x10" * 1, 10 .. 20)`, "15\t16\t1020"},
 		{`print(pcall(function() return "a" + 1 end))`, "false\tmain.lua:1: attempt to do arithmetic on a string value"},

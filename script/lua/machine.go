@@ -184,11 +184,11 @@ func (m *Machine) intern(s string) *String {
 // Intern makes the string of a name that Go code looks up often.
 func (m *Machine) Intern(s string) Value { return Of(m.intern(s)) }
 
-// NewUserdata makes a value of a Go object.
-func (m *Machine) NewUserdata(o Object) *Userdata {
-	m.alloc(96)
+// NewUserdata makes a value of a Go object, which holds so many bytes itself.
+func (m *Machine) NewUserdata(o Object, size int) *Userdata {
+	m.alloc(userdataSize + size)
 	m.lastID++
-	return &Userdata{Object: o, id: m.lastID}
+	return &Userdata{Object: o, id: m.lastID, size: size}
 }
 
 // NewFunction makes a builtin. held are the values that fn keeps alive.

@@ -87,7 +87,7 @@ func (tr *tracer) object(ref any) {
 	case *Thread:
 		mark, size = &o.mark, o.size+(cap(o.multi)+cap(o.rbuf))*valueSize
 	case *Userdata:
-		mark, size = &o.mark, 96
+		mark, size = &o.mark, userdataSize+o.size
 	case *upvalue:
 		mark, size = &o.mark, upvalueSize
 	default:

@@ -16,6 +16,9 @@ type Function struct {
 	mark    uint32
 }
 
+// Name is what a builtin was defined as.
+func (f *Function) Name() string { return f.name }
+
 // special are the builtins that the machine does itself, as they change frames.
 type special uint8
 

@@ -42,9 +42,12 @@ type Userdata struct {
 	Object Object
 	// Held is a value that the object keeps alive.
 	Held Value
+	size int // bytes of Object
 	id   uint64
 	mark uint32
 }
+
+const userdataSize = 96
 
 // Number makes a number.
 func Number(n float64) Value { return Value{ref: numberTag{}, num: n} }
@@ -177,6 +180,8 @@ func equalRaw(a, b Value) bool {
 // formatNumber is C's %.14g.
 func formatNumber(n float64) string {
 	switch {
+	case n == 0 && math.Signbit(n):
+		return "-0"
 	case math.Abs(n) < 1e15 && n == math.Trunc(n):
 		return strconv.FormatInt(int64(n), 10)
 	case math.IsInf(n, 1):

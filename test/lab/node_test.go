@@ -124,9 +124,22 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// remains says what is left of a node when it is down: processes, mounts, control
-// groups, its network, files.
-func remains(t *testing.T, dir, machine string) string {
+// remains says what is left of a node a while after it is down: the kernel takes a
+// moment to end a network.
+func remains(t *testing.T, dir, machine string) (left string) {
+	t.Helper()
+	for range 200 {
+		if left = isThere(t, dir, machine); left == "" {
+			break
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	return left
+}
+
+// isThere says what there is of a node: processes, mounts, control groups, its
+// network, files.
+func isThere(t *testing.T, dir, machine string) string {
 	t.Helper()
 	left := living(t, dir)
 	mounts, err := os.ReadFile("/proc/self/mountinfo")

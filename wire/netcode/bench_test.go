@@ -14,8 +14,9 @@ func (n *nowhere) Connected(c ConnID, _ netip.AddrPort, _ *[UserDataSize]byte) b
 	n.last = c
 	return true
 }
-func (*nowhere) Payload(ConnID, []byte)      {}
-func (*nowhere) Disconnected(ConnID, Reason) {}
+func (*nowhere) Moved(ConnID, netip.AddrPort) {}
+func (*nowhere) Payload(ConnID, []byte)       {}
+func (*nowhere) Disconnected(ConnID, Reason)  {}
 
 func BenchmarkForgedRequest(b *testing.B) {
 	s, err := NewServer(ServerConfig{Key: keyOf(9), Entropy: testEntropy, Capacity: 200}, &nowhere{})
@@ -72,8 +73,9 @@ func (p *pair) Datagram(to netip.AddrPort, b []byte) {
 func (p *pair) Connected(c ConnID, from netip.AddrPort, d *[UserDataSize]byte) bool {
 	return p.sink.Connected(c, from, d)
 }
-func (*pair) Payload(ConnID, []byte)      {}
-func (*pair) Disconnected(ConnID, Reason) {}
+func (*pair) Moved(ConnID, netip.AddrPort) {}
+func (*pair) Payload(ConnID, []byte)       {}
+func (*pair) Disconnected(ConnID, Reason)  {}
 
 type pairClient struct{ *pair }
 

@@ -3,6 +3,7 @@ package netcode
 import (
 	"crypto/cipher"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -80,12 +81,14 @@ type Client struct {
 	state     State
 	reason    Reason
 	server    int // index into token.Servers
+	ask       int // the same, where it is asked next whether the address changed
 	challenge numbered
 	slot      keepAlive
 	number    uint64 // of the next packet; goes on from server to server
 	seen      replayWindow
 
 	started, heard time.Time
+	asked          time.Time // last, whether the address changed
 	sent           time.Time // zero: at the next Tick
 
 	// Scratch, so that no packet allocates.
@@ -147,7 +150,8 @@ func (c *Client) Receive(now time.Time, from netip.AddrPort, datagram []byte) Dr
 	if c.state == StateEnded {
 		return DropType
 	}
-	if unmap(from) != c.Server() {
+	server, ok := c.serverAt(unmap(from))
+	if !ok {
 		return DropUnknown
 	}
 	h, ok := parseHeader(datagram)
@@ -157,11 +161,33 @@ func (c *Client) Receive(now time.Time, from netip.AddrPort, datagram []byte) Dr
 	if !c.expects(h.kind) {
 		return DropType
 	}
+	newest := c.seen.newest
 	body, drop := c.codec.open(c.open, &c.seen, h, datagram)
 	if drop != DropNone {
 		return drop
 	}
+	if h.kind == TypeProof { // the server hears this client and does not send to it yet
+		c.sendRebind(now, c.token.Servers[server], body)
+		return DropNone
+	}
+	if h.number >= newest {
+		c.server = server
+	}
 	return c.take(now, h.kind, body)
+}
+
+// serverAt finds who sent a datagram: the server that the client talks to, or, once
+// connected, any other address that the token names, through which the server
+// is reached as well.
+func (c *Client) serverAt(from netip.AddrPort) (int, bool) {
+	if from == c.Server() {
+		return c.server, true
+	}
+	if c.state != StateConnected || !c.moves() {
+		return 0, false
+	}
+	i := slices.Index(c.token.Servers, from)
+	return i, i >= 0
 }
 
 // expects says whether a type makes sense in this state. Payloads that overtake
@@ -176,7 +202,9 @@ func (c *Client) expects(kind Type) bool {
 		return c.state == StateResponding || c.state == StateConnected
 	case TypePayload, TypeDisconnect:
 		return c.state == StateConnected
-	case TypeRequest, TypeResponse:
+	case TypeProof:
+		return c.state == StateConnected && c.moves()
+	case TypeRequest, TypeResponse, TypeRebind:
 		return false
 	}
 	return false
@@ -208,14 +236,15 @@ func (c *Client) take(now time.Time, kind Type, body []byte) Drop {
 	case TypeDisconnect:
 		c.end(ReasonRemote)
 		return DropNone
-	case TypeRequest, TypeResponse:
+	case TypeRequest, TypeResponse, TypeRebind, TypeProof:
 		return DropType
 	}
 	c.heard = now
 	return DropNone
 }
 
-// Tick speaks to the server when nothing was sent for 100 ms, and gives up on
+// Tick speaks to the server when nothing was sent for 100 ms, asks it where it
+// sends to when nothing was heard for 250 ms (see rebind.go), and gives up on
 // silence. Call it 20 times a second until Ended.
 func (c *Client) Tick(now time.Time) {
 	switch {
@@ -227,6 +256,7 @@ func (c *Client) Tick(now time.Time) {
 	case c.timeout > 0 && now.Sub(c.heard) >= c.timeout:
 		c.fail(now, c.silence())
 	}
+	c.askToRebind(now)
 	if c.sent.IsZero() || now.Sub(c.sent) >= sendInterval {
 		c.speak(now)
 	}
@@ -273,10 +303,15 @@ func (c *Client) Close(now time.Time) {
 }
 
 func (c *Client) send(now time.Time, kind Type, body []byte) {
-	c.out = c.codec.seal(c.out[:0], c.seal, header{kind: kind, number: c.number}, body)
+	c.sendTo(now, c.Server(), kind, body)
+}
+
+func (c *Client) sendTo(now time.Time, to netip.AddrPort, kind Type, body []byte) {
+	h := header{kind: kind, number: c.number, slot: uint8(c.slot.slot)}
+	c.out = c.codec.seal(c.out[:0], c.seal, h, body)
 	c.number++
 	c.sent = now
-	c.sink.Datagram(c.Server(), c.out)
+	c.sink.Datagram(to, c.out)
 }
 
 // silence is what it means, in this state, that the server says nothing.

@@ -13,6 +13,11 @@
 //	response (333)                                ──▶ keep-alive (27)
 //	payload, keep-alive, disconnect              ◀──▶ the same
 //
+//	rebind, from another address (77)            ──▶ proof (68)
+//	rebind, with the proof                       ──▶ keep-alive
+//
+// The last two are ours, under Throng's protocol ID only; see rebind.go.
+//
 // A datagram that is not valid gets no answer and leaves no trace. State for an
 // address begins with a valid token, and is bounded by the number of tokens:
 // one token opens one connection, from one of the first eight addresses that

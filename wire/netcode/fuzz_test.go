@@ -47,13 +47,14 @@ func FuzzPrivateToken(f *testing.F) {
 func FuzzHeader(f *testing.F) {
 	f.Add(append([]byte{0x15, 0x01}, make([]byte, 20)...))
 	f.Add(append([]byte{0x86, 1, 2, 3, 4, 5, 6, 7, 8}, make([]byte, 20)...))
+	f.Add(append([]byte{0x27, 1, 2, 3}, make([]byte, rebindBodySize+tagSize)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, ok := parseHeader(b)
 		if !ok {
 			return
 		}
 		short := h.append(nil)
-		again, ok := parseHeader(append(short, make([]byte, 2*tagSize)...))
+		again, ok := parseHeader(append(short, b[h.size:]...))
 		if !ok || again.kind != h.kind || again.number != h.number || again.size > h.size || again.size != len(short) {
 			t.Fatalf("got %+v, %t, want %+v", again, ok, h)
 		}
@@ -118,6 +119,35 @@ func FuzzBodies(f *testing.F) {
 		}
 		if n, err := parseNumbered(b); err == nil && !bytes.Equal(n.append(nil), b) {
 			t.Fatalf("challenge: got %x, want %x", n.append(nil), b)
+		}
+	})
+}
+
+// Whatever a client itself puts into a rebind moves it only by a proof for the
+// address that it is at, and whatever a server puts into a proof only makes the
+// client ask again.
+func FuzzRebind(f *testing.F) {
+	f.Add(make([]byte, rebindBodySize), uint8(0), uint64(1000))
+	f.Add(make([]byte, proofBodySize), uint8(7), uint64(1)<<63)
+	f.Fuzz(func(t *testing.T, body []byte, slot uint8, number uint64) {
+		if len(body) > 1500 {
+			return
+		}
+		p := newPair(t)
+		c, s := p.client, p.server
+		before := s.clients[0].addr
+		p.toC = p.toC[:0]
+		rebind := c.codec.seal(nil, c.seal, header{kind: TypeRebind, number: number, slot: slot}, body)
+		size := len(rebind)
+		drop := s.Receive(start, clientAddr(66), rebind)
+		if s.clients[0].addr != before || s.Clients() != 1 || len(p.toC) >= size || drop != DropNone && len(p.toC) > 0 {
+			t.Fatalf("%s: at %v, %d clients, %d bytes for %d", drop, s.clients[0].addr, s.Clients(), len(p.toC), size)
+		}
+		p.toS = p.toS[:0]
+		proof := s.codec.seal(nil, s.clients[0].seal, header{kind: TypeProof, number: number}, body)
+		drop = c.Receive(start, serverAddr, proof)
+		if c.State() != StateConnected || drop != DropNone && len(p.toS) > 0 {
+			t.Fatalf("%s: %s, %d bytes", drop, c.State(), len(p.toS))
 		}
 	})
 }

@@ -119,6 +119,7 @@ func TestGoldenPackets(t *testing.T) {
 	secret := [KeySize]byte(count(0xa0, KeySize))
 	challenge := codec.sealChallenge(newAEAD(t, secret), 3, c.ClientID, &c.UserData)
 	body := challenge.append(nil)
+	proof := codec.sealProof(nil, newAEAD(t, secret), 4, 258, path{client: netip.MustParseAddrPort("198.51.100.7:60000")})
 	packet := func(aead cipher.AEAD, kind Type, number uint64, body []byte) []byte {
 		return codec.seal(nil, aead, header{kind: kind, number: number}, body)
 	}
@@ -132,5 +133,8 @@ func TestGoldenPackets(t *testing.T) {
 		"keepalive_2_of_64_0", packet(down, TypeKeepAlive, 0, keepAlive{slot: 2, slots: 64}.append(nil)),
 		"payload_hello_1000", packet(up, TypePayload, 1000, []byte("hello")),
 		"payload_1200_ffffffffffffffff", packet(up, TypePayload, 1<<64-1, count(7, MaxPayload)),
-		"disconnect_65536", packet(up, TypeDisconnect, 65536, nil))
+		"disconnect_65536", packet(up, TypeDisconnect, 65536, nil),
+		"proof_body", proof,
+		"proof_70000", packet(down, TypeProof, 70000, proof),
+		"rebind_slot_2_258", codec.seal(nil, up, header{kind: TypeRebind, number: 258, slot: 2}, append(proof[:proofBodySize:proofBodySize], make([]byte, 8)...)))
 }

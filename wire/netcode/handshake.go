@@ -29,7 +29,7 @@ func (p *pending) patience() time.Duration {
 
 // request answers a valid request with a challenge, which is smaller. The order
 // of the checks is the standard's; all before the seal cost next to nothing.
-func (s *Server) request(now time.Time, from netip.AddrPort, datagram []byte) Drop {
+func (s *Server) request(now time.Time, from path, datagram []byte) Drop {
 	r, drop := parseRequest(datagram, s.protocol)
 	if drop != DropNone {
 		return drop
@@ -64,7 +64,7 @@ func (s *Server) request(now time.Time, from netip.AddrPort, datagram []byte) Dr
 	return s.challenge(p)
 }
 
-func (s *Server) connected(from netip.AddrPort, clientID uint64) bool {
+func (s *Server) connected(from path, clientID uint64) bool {
 	_, addr := s.byAddr[from]
 	_, id := s.byID[clientID]
 	return addr || id
@@ -72,7 +72,7 @@ func (s *Server) connected(from netip.AddrPort, clientID uint64) bool {
 
 // pend finds or makes the half-open connection of the token in s.token. Another
 // token from the same address replaces the one before.
-func (s *Server) pend(now time.Time, from netip.AddrPort, mac tokenMAC) (*pending, Drop) {
+func (s *Server) pend(now time.Time, from path, mac tokenMAC) (*pending, Drop) {
 	old := s.pending[from]
 	p := old
 	if p == nil || p.mac != mac {
@@ -92,7 +92,7 @@ func (s *Server) pend(now time.Time, from netip.AddrPort, mac tokenMAC) (*pendin
 	return p, DropNone
 }
 
-func makePending(now time.Time, from netip.AddrPort, mac tokenMAC, t *privateToken) (*pending, error) {
+func makePending(now time.Time, from path, mac tokenMAC, t *privateToken) (*pending, error) {
 	open, err := chacha20poly1305.New(t.clientToServer[:])
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (s *Server) deny(p *pending) { s.sendGlobal(p, TypeDenied, nil) }
 func (s *Server) sendGlobal(p *pending, kind Type, body []byte) {
 	s.out = s.codec.seal(s.out[:0], p.seal, header{kind: kind, number: s.numbers}, body)
 	s.numbers++
-	s.sink.Datagram(p.addr, s.out)
+	s.datagram(p.addr)
 }
 
 // response makes a pending peer a client when it brings back its challenge.
@@ -151,7 +151,7 @@ func (s *Server) response(now time.Time, p *pending, h header, datagram []byte) 
 		return DropFull
 	}
 	id := ConnID((s.opened+1)*MaxClients + uint64(slot))
-	if !s.sink.Connected(id, p.addr, &p.userData) {
+	if !s.sink.Connected(id, p.addr.client, &p.userData) {
 		return DropBusy
 	}
 	s.opened++

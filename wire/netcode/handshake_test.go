@@ -31,6 +31,45 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
+// userData keeps what a client's token brought.
+type userData struct {
+	got *[UserDataSize]byte
+	out func([]byte)
+}
+
+func (u userData) Datagram(_ netip.AddrPort, b []byte) { u.out(b) }
+func (u userData) Connected(_ ConnID, _ netip.AddrPort, data *[UserDataSize]byte) bool {
+	*u.got = *data
+	return true
+}
+func (userData) Moved(ConnID, netip.AddrPort) {}
+func (userData) Payload(ConnID, []byte)       {}
+func (userData) Disconnected(ConnID, Reason)  {}
+
+// What the token's maker wrote arrives, every byte of it.
+func TestUserDataArrivesWhole(t *testing.T) {
+	var got [UserDataSize]byte
+	s, err := NewServer(ServerConfig{Key: testKey, Entropy: testEntropy, Capacity: 1}, userData{got: &got})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := tokenOf(1)
+	copy(c.UserData[:], count(1, UserDataSize))
+	back := &pair{}
+	client, err := NewClient(makeToken(t, c), start, pairClient{back})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Tick(start)
+	toClient := func(b []byte) { client.Receive(start, serverAddr, b) }
+	s.sink = userData{&got, toClient}
+	s.Receive(start, clientAddr(1), back.toS)
+	client.Tick(start)
+	if drop := s.Receive(start, clientAddr(1), back.toS); drop != DropNone || got != c.UserData {
+		t.Errorf("got %s and %x, want %x", drop, got, c.UserData)
+	}
+}
+
 func TestRequestRefused(t *testing.T) {
 	cases := []struct {
 		name   string

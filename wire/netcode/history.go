@@ -1,17 +1,14 @@
 package netcode
 
-import (
-	"net/netip"
-	"slices"
-)
+import "slices"
 
 // tokenMAC is the last 16 bytes of a token's sealed part.
 type tokenMAC [tagSize]byte
 
 type tokenUse struct {
-	from   []netip.AddrPort // 1 to tokenAddresses
-	expire uint64           // Unix seconds
-	spent  bool             // a connection was made with it
+	from   []path // 1 to tokenAddresses
+	expire uint64 // Unix seconds
+	spent  bool   // a connection was made with it
 }
 
 // tokenAddresses is from how many addresses a token can be shown before it is
@@ -36,7 +33,7 @@ func makeHistory(size int) history {
 }
 
 // show notes that a token was shown by an address.
-func (h *history) show(mac tokenMAC, from netip.AddrPort, expire uint64) Drop {
+func (h *history) show(mac tokenMAC, from path, expire uint64) Drop {
 	use, known := h.uses[mac]
 	switch {
 	case known && use.spent:

@@ -18,6 +18,8 @@ const (
 	TypeKeepAlive
 	TypePayload
 	TypeDisconnect
+	TypeRebind // not of the standard, as the next one; see rebind.go
+	TypeProof
 )
 
 // header is the clear beginning of a sealed packet: the type, and the packet's
@@ -25,7 +27,8 @@ const (
 type header struct {
 	kind   Type
 	number uint64
-	size   int // bytes of the header on the wire, 2 to 9
+	slot   uint8 // of a rebind
+	size   int   // bytes of the header on the wire, 2 to 10
 }
 
 func (h header) append(dst []byte) []byte {
@@ -37,6 +40,9 @@ func (h header) append(dst []byte) []byte {
 	for i := range n {
 		out = append(out, byte(h.number>>(8*i)))
 	}
+	if h.kind == TypeRebind {
+		out = append(out, h.slot)
+	}
 	return out
 }
 
@@ -47,12 +53,19 @@ func parseHeader(b []byte) (header, bool) {
 		return header{}, false
 	}
 	kind, n := Type(b[0]&15), int(b[0]>>4)
-	if kind == TypeRequest || kind > TypeDisconnect || n < 1 || n > 8 || len(b) < 1+n+tagSize {
+	if kind == TypeRequest || kind > TypeProof || n < 1 || n > 8 || len(b) < 1+n+tagSize {
 		return header{}, false
 	}
 	h := header{kind: kind, size: 1 + n}
 	for i := range n {
 		h.number |= uint64(b[1+i]) << (8 * i)
+	}
+	if kind == TypeRebind {
+		if len(b) != h.size+slotSize+rebindBodySize+tagSize {
+			return header{}, false
+		}
+		h.slot = b[h.size]
+		h.size += slotSize
 	}
 	return h, true
 }
@@ -68,6 +81,10 @@ func bodyFits(kind Type, n int) bool {
 		return n == keepAliveSize
 	case TypePayload:
 		return n >= 1 && n <= MaxPayload
+	case TypeRebind:
+		return n == rebindBodySize
+	case TypeProof:
+		return n == proofBodySize
 	case TypeRequest:
 		return false
 	}
@@ -77,7 +94,7 @@ func bodyFits(kind Type, n int) bool {
 // guarded says whether a type is protected against replay. The packets of the
 // handshake are not: they are repeated until answered.
 func guarded(kind Type) bool {
-	return kind == TypeKeepAlive || kind == TypePayload || kind == TypeDisconnect
+	return kind == TypeKeepAlive || kind == TypePayload || kind == TypeDisconnect || kind == TypeRebind || kind == TypeProof
 }
 
 // codec seals and opens packets of one protocol. It holds the memory that would
@@ -85,6 +102,7 @@ func guarded(kind Type) bool {
 type codec struct {
 	data  [versionSize + 8 + 1]byte // what the seal covers besides the body; the last byte is the packet's first
 	nonce [packetNonceSize]byte
+	proof proof
 }
 
 func makeCodec(protocol uint64) codec {

@@ -61,6 +61,8 @@ type Sink interface {
 	// Connected tells of a new client, whose address is proven. False refuses
 	// it without a word: it will ask again, for as long as its timeout.
 	Connected(c ConnID, from netip.AddrPort, userData *[UserDataSize]byte) bool
+	// Moved tells that a client has another address, which is proven.
+	Moved(c ConnID, to netip.AddrPort)
 	// Payload is one payload from a client; Connected was called before.
 	Payload(c ConnID, payload []byte)
 	// Disconnected is called once for every client that Connected accepted,
@@ -87,6 +89,7 @@ type ServerConfig struct {
 // use: one goroutine at a time owns it, with all that its methods touch.
 type Server struct {
 	sink     Sink
+	carrier  Carrier // the sink, if it is one
 	private  cipher.AEAD
 	secret   cipher.AEAD // of challenge tokens
 	protocol uint64
@@ -96,11 +99,11 @@ type Server struct {
 	swept    time.Time
 
 	clients []client // a slot each; a free one has ID zero
-	byAddr  map[netip.AddrPort]int
+	byAddr  map[path]int
 	byID    map[uint64]struct{} // client IDs from tokens
 	opened  uint64              // connections so far
 
-	pending    map[netip.AddrPort]*pending // bounded by maxPending
+	pending    map[path]*pending // bounded by maxPending
 	maxPending int
 	history    history
 
@@ -114,7 +117,7 @@ type Server struct {
 
 // peer is an address whose token was valid.
 type peer struct {
-	addr       netip.AddrPort
+	addr       path
 	clientID   uint64
 	timeout    time.Duration // zero: never
 	open, seal cipher.AEAD
@@ -154,10 +157,11 @@ func NewServer(c ServerConfig, sink Sink) (*Server, error) {
 	for i := range public {
 		public[i] = unmap(public[i])
 	}
+	carrier, _ := sink.(Carrier)
 	return &Server{
-		sink: sink, private: private, secret: secret, protocol: protocol, public: public, codec: makeCodec(protocol),
-		clients: make([]client, c.Capacity), byAddr: make(map[netip.AddrPort]int), byID: make(map[uint64]struct{}),
-		pending: make(map[netip.AddrPort]*pending), maxPending: max(64, 4*c.Capacity),
+		sink: sink, carrier: carrier, private: private, secret: secret, protocol: protocol, public: public, codec: makeCodec(protocol),
+		clients: make([]client, c.Capacity), byAddr: make(map[path]int), byID: make(map[uint64]struct{}),
+		pending: make(map[path]*pending), maxPending: max(64, 4*c.Capacity),
 		history: makeHistory(max(1024, 16*c.Capacity)), numbers: globalSequence,
 		out: make([]byte, 0, MaxDatagram), body: make([]byte, 0, numberedSize), plain: make([]byte, 0, privateSize),
 		token: privateToken{servers: make([]netip.AddrPort, 0, MaxServers)},
@@ -169,18 +173,24 @@ func NewServer(c ServerConfig, sink Sink) (*Server, error) {
 func (s *Server) SetOffset(d time.Duration) { s.offset = d }
 
 // Clients is the number of connected clients.
-func (s *Server) Clients() int { return len(s.byAddr) }
+func (s *Server) Clients() int { return len(s.byID) }
 
 // Receive takes one datagram, which is overwritten. It returns why the datagram
 // was ignored, DropNone if it was not.
 func (s *Server) Receive(now time.Time, from netip.AddrPort, datagram []byte) Drop {
-	addr := unmap(from)
+	return s.receive(now, path{client: unmap(from)}, datagram)
+}
+
+func (s *Server) receive(now time.Time, addr path, datagram []byte) Drop {
 	if len(datagram) > 0 && datagram[0] == byte(TypeRequest) {
 		return s.request(now, addr, datagram)
 	}
 	h, ok := parseHeader(datagram)
 	if !ok {
 		return DropMalformed
+	}
+	if h.kind == TypeRebind && rebinds(s.protocol) {
+		return s.rebind(now, addr, h, datagram)
 	}
 	if slot, ok := s.byAddr[addr]; ok {
 		return s.fromClient(now, slot, h, datagram)
@@ -200,7 +210,7 @@ func (s *Server) fromClient(now time.Time, slot int, h header, datagram []byte) 
 	case TypeKeepAlive, TypePayload, TypeDisconnect:
 	case TypeResponse:
 		return DropDuplicate // the keep-alive that answers it is on its way
-	case TypeRequest, TypeDenied, TypeChallenge:
+	case TypeRequest, TypeDenied, TypeChallenge, TypeRebind, TypeProof:
 		return DropType
 	}
 	c := &s.clients[slot]
@@ -296,10 +306,14 @@ func (s *Server) keepAlive(now time.Time, slot int) {
 }
 
 func (s *Server) send(now time.Time, c *client, kind Type, body []byte) {
+	s.sendTo(now, c, c.addr, kind, body)
+}
+
+func (s *Server) sendTo(now time.Time, c *client, to path, kind Type, body []byte) {
 	s.out = s.codec.seal(s.out[:0], c.seal, header{kind: kind, number: c.number}, body)
 	c.number++
 	c.sent = now
-	s.sink.Datagram(c.addr, s.out)
+	s.datagram(to)
 }
 
 func (s *Server) part(now time.Time, slot int, why Reason) {
@@ -311,7 +325,9 @@ func (s *Server) part(now time.Time, slot int, why Reason) {
 
 func (s *Server) remove(slot int, why Reason) {
 	c := &s.clients[slot]
-	delete(s.byAddr, c.addr)
+	if s.byAddr[c.addr] == slot {
+		delete(s.byAddr, c.addr)
+	}
 	delete(s.byID, c.clientID)
 	id := c.id
 	*c = client{}

@@ -125,6 +125,10 @@ func (h *host) Connected(c ConnID, from netip.AddrPort, userData *[UserDataSize]
 	return true
 }
 
+func (h *host) Moved(c ConnID, to netip.AddrPort) {
+	h.events = append(h.events, fmt.Sprintf("moved %s to %s", h.conns[c], to))
+}
+
 func (h *host) Payload(c ConnID, b []byte) { h.payload[c] = append(h.payload[c], string(b)) }
 
 func (h *host) Disconnected(c ConnID, why Reason) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -35,18 +36,27 @@ type TokenConfig struct {
 	ClientToServer, ServerToClient [KeySize]byte
 	// UserData is handed to the server's application, unseen by the client.
 	UserData [UserDataSize]byte
+
+	// Gateways are what the client connects to in place of Servers, which only
+	// the server itself reads then; 0 to MaxServers. Route, of MakeRoute, tells
+	// them where to, and is marked with MarkKey; see route.go.
+	Gateways []netip.AddrPort
+	Route    []byte
+	MarkKey  [KeySize]byte
 }
 
 // MakeToken returns a connect token of TokenSize bytes. It is a secret: who has
 // it can connect. Invalid: the addresses or times make no sense.
 func MakeToken(c TokenConfig) ([]byte, error) {
-	if len(c.Servers) < 1 || len(c.Servers) > MaxServers {
-		return nil, throng.AtField(throng.Invalid, "servers", "%d addresses, 1 to %d are allowed", len(c.Servers), MaxServers)
+	if err := checkAddresses("servers", c.Servers); err != nil {
+		return nil, err
 	}
-	for _, s := range c.Servers {
-		if !s.IsValid() || s.Addr().IsUnspecified() || s.Addr().Zone() != "" || s.Port() == 0 {
-			return nil, throng.AtField(throng.Invalid, "servers", "%s is no address that a client can reach", s)
+	shown := c.Servers
+	if len(c.Gateways) > 0 {
+		if err := checkAddresses("gateways", c.Gateways); err != nil {
+			return nil, err
 		}
+		shown = c.Gateways
 	}
 	if c.Create > c.Expire {
 		return nil, throng.AtField(throng.Invalid, "expire", "is %d s before the token is made", c.Create-c.Expire)
@@ -74,10 +84,22 @@ func MakeToken(c TokenConfig) ([]byte, error) {
 	out = append(out, c.Nonce[:]...)
 	out = append(out, sealed...)
 	out = binary.LittleEndian.AppendUint32(out, uint32(timeout))
-	out = appendAddresses(out, c.Servers)
+	out = appendAddresses(out, shown)
 	out = append(out, c.ClientToServer[:]...)
 	out = append(out, c.ServerToClient[:]...)
 	return out[:TokenSize], nil
+}
+
+func checkAddresses(field string, all []netip.AddrPort) error {
+	if len(all) < 1 || len(all) > MaxServers {
+		return throng.AtField(throng.Invalid, field, "%d addresses, 1 to %d are allowed", len(all), MaxServers)
+	}
+	for _, s := range all {
+		if !s.IsValid() || s.Addr().IsUnspecified() || s.Addr().Zone() != "" || s.Port() == 0 {
+			return throng.AtField(throng.Invalid, field, "%s is no address that a client can reach", s)
+		}
+	}
+	return nil
 }
 
 // Token is what a client can read of its connect token.
@@ -145,7 +167,19 @@ func (t *privateToken) seal(c TokenConfig, protocol uint64) ([]byte, error) {
 	if err != nil {
 		return nil, throng.Errorf(throng.Internal, "seal connect token: %w", err)
 	}
-	plain := t.append(make([]byte, 0, privateSize))[:privateSize-tagSize]
+	plain := t.append(make([]byte, 0, privateSize))
+	used, plain := len(plain), plain[:privateSize-tagSize]
+	if len(c.Route) == 0 {
+		return aead.Seal(plain[:0], c.Nonce[:], plain, tokenData(protocol, c.Expire)), nil
+	}
+	if used > routedAt {
+		return nil, throng.AtField(throng.Invalid, "servers", "with a route there is no room for %d", len(c.Servers))
+	}
+	// Sealed twice under one nonce; the first never leaves this function.
+	sealed := aead.Seal(make([]byte, 0, privateSize), c.Nonce[:], plain, tokenData(protocol, c.Expire))
+	if err := c.mark(plain, sealed, protocol); err != nil {
+		return nil, err
+	}
 	return aead.Seal(plain[:0], c.Nonce[:], plain, tokenData(protocol, c.Expire)), nil
 }
 
@@ -178,4 +212,53 @@ func (t *privateToken) parse(b []byte) error {
 	t.clientToServer, t.serverToClient = [KeySize]byte(rest), [KeySize]byte(rest[KeySize:])
 	t.userData = [UserDataSize]byte(rest[2*KeySize:])
 	return nil
+}
+
+// OpenedToken is what a server reads of a connect token that it holds for good.
+type OpenedToken struct {
+	// UserData is what the token's maker put in.
+	UserData [UserDataSize]byte
+	// MAC names the token: no two have the same.
+	MAC [16]byte
+	// Expire is its end in Unix seconds.
+	Expire uint64
+}
+
+// OpenToken checks a connect token that came another way than by a request
+// packet: over a connection that is encrypted already and proves the address.
+// protocol zero means Throng's; now is the clock that tokens expire by. Whether
+// the token was used before is for the caller to know, by its MAC. Invalid: it
+// is no connect token of this protocol. Denied: it expired, or is sealed with
+// another key.
+func OpenToken(token []byte, key [KeySize]byte, protocol uint64, now time.Time) (OpenedToken, error) {
+	if len(token) != TokenSize {
+		return OpenedToken{}, throng.Errorf(throng.Invalid, "a connect token has %d bytes, this one %d", TokenSize, len(token))
+	}
+	want := protocol
+	if want == 0 {
+		want = ProtocolID
+	}
+	if !bytes.HasPrefix(token, []byte(version)) || binary.LittleEndian.Uint64(token[versionSize:]) != want {
+		return OpenedToken{}, throng.Errorf(throng.Invalid, "the connect token is of another protocol")
+	}
+	out := OpenedToken{Expire: binary.LittleEndian.Uint64(token[29:])}
+	if out.Expire <= uint64(max(now.Unix(), 0)) {
+		return OpenedToken{}, throng.Errorf(throng.Denied, "the connect token expired")
+	}
+	aead, err := chacha20poly1305.NewX(key[:])
+	if err != nil {
+		return OpenedToken{}, throng.Errorf(throng.Internal, "use token key: %w", err)
+	}
+	sealed := token[publicHeadSize : publicHeadSize+privateSize]
+	plain, err := aead.Open(make([]byte, 0, privateSize), token[37:publicHeadSize], sealed, tokenData(want, out.Expire))
+	if err != nil {
+		return OpenedToken{}, throng.Errorf(throng.Denied, "the connect token is sealed with another key")
+	}
+	var private privateToken
+	if err := private.parse(plain); err != nil {
+		return OpenedToken{}, throng.Errorf(throng.Invalid, "read connect token: %w", err)
+	}
+	out.UserData = private.userData
+	out.MAC = [16]byte(sealed[privateSize-tagSize:])
+	return out, nil
 }

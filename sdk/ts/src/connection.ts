@@ -1,12 +1,16 @@
 import { Rate } from "./counters.ts";
-import { Smoother, type SmoothEntity } from "./smooth.ts";
+import { Link } from "./link.ts";
+import { Scene } from "./scene/scene.ts";
+import type { SmoothEntity } from "./scene/smooth.ts";
+import type { Step } from "./scene/walk.ts";
 import { connect, type Target, type Transport, type TransportKind, type TransportOptions } from "./transport.ts";
 import type { Bye } from "./wire/bye.ts";
 import type { Handoff } from "./wire/handoff.ts";
+import type { WireError } from "./wire/message.ts";
+import { encodePlace, type PlaceMessage } from "./wire/place.ts";
 import { reconnectToken } from "./wire/reconnect.ts";
-import { WireError } from "./wire/message.ts";
 import type { Welcome } from "./wire/welcome.ts";
-import { World } from "./world.ts";
+import type { Update, World } from "./world.ts";
 
 const SEAT_TIME = 30_000; // ms that a game server keeps a lost player's seat
 const MOST_TOKENS = 3; // an older one has expired, or will soon
@@ -67,8 +71,12 @@ export interface Stats {
   readonly reconnects: number;
   /** Times that the player went along to another session. */
   readonly handoffs: number;
-  /** Ticks that the world is shown behind the newest. */
+  /** Ticks that the world is shown behind the newest, all but the player's own entity where that is predicted. */
   readonly delay: number;
+  /** How far the newest snapshots moved that from where it was shown, in units of x and y: the largest of the last thirty. */
+  readonly correction: number;
+  /** At which tick the server is now, with its fraction; NaN: not known yet. */
+  readonly serverTick: number;
 }
 
 /** How to connect. */
@@ -79,6 +87,11 @@ export interface ConnectionOptions extends Omit<TransportOptions, "signal"> {
   readonly onWelcome?: ((w: Welcome) => void) | undefined;
   /** Called when the player is in another session, to which he was handed off; onWelcome follows. */
   readonly onMoved?: ((h: Handoff) => void) | undefined;
+  /**
+   * How the player's own entity of a kind moves, by the kind's name, in place of what the kind says of itself
+   * (see {@link Gait}): it is shown by that before the server has the inputs.
+   */
+  readonly steps?: Readonly<Record<string, Step>> | undefined;
   /** Called for each new snapshot, which is connection.world.view. */
   readonly onSnapshot?: ((tick: number) => void) | undefined;
 }
@@ -87,7 +100,7 @@ export interface ConnectionOptions extends Omit<TransportOptions, "signal"> {
 interface Move {
   readonly handoff: Handoff;
   readonly target: Target;
-  readonly world: World;
+  readonly link: Link;
   readonly abort: AbortController;
   transport?: Transport;
   timer?: ReturnType<typeof setInterval>;
@@ -104,15 +117,14 @@ interface Move {
  */
 export class Connection {
   state: ConnectionState = "connecting";
-  /** Of the connection now; a reconnect begins a new one. */
-  world = new World();
   /** What became of it, the newest last, for people who look for a fault. Old lines are dropped. */
   readonly history: string[] = [];
 
   readonly #options: ConnectionOptions;
   #target: Target;
-  #smoother: Smoother | undefined;
+  #scene: Scene | undefined;
   #transport: Transport | undefined;
+  #link: Link;
   #tried: Uint8Array | undefined; // the token of the transport now
   #life = 0; // counts transports, so that an old one's news are not heard
   #abort = new AbortController();
@@ -137,16 +149,23 @@ export class Connection {
   #reconnects = 0;
   #moving: Move | undefined;
   #handoffs = 0;
+  readonly #on = new Map<string, Set<(fields: PlaceMessage["fields"]) => void>>();
 
   /** Begins to connect; see onState for what comes of it. */
   constructor(target: Target, options: ConnectionOptions = {}) {
     this.#target = target;
     this.#options = options;
+    this.#link = this.#newLink(0);
     this.#note("connecting");
     this.#begin(target.token).then(
       () => undefined,
       (err: unknown) => this.#end("unreachable", err instanceof Error ? err.message : String(err)),
     );
+  }
+
+  /** Of the connection now; a reconnect begins a new one. */
+  get world(): World {
+    return this.#link.world;
   }
 
   /** What the server said first; undefined before it came. */
@@ -160,9 +179,30 @@ export class Connection {
     this.#pressed |= buttons;
   }
 
-  /** The world as it is to be shown now; the entities are good until the next call. */
+  /**
+   * Tells the place's script something: it comes in order with what was sent before, once, unless the connection
+   * is lost meanwhile. False: it was not sent, because the player is not in the session now, or more than 30
+   * messages a second were, and 60 at once. Throws a {@link WireError} when it breaks a bound of PlaceMessage.
+   */
+  send(name: string, fields: PlaceMessage["fields"] = {}): boolean {
+    const message = encodePlace(name, fields);
+    if (this.#transport === undefined || this.world.welcome === undefined) return false;
+    return this.#link.send(message, performance.now());
+  }
+
+  /** Has f told of messages with a name that the place's script sends this player. What is returned ends that. */
+  on(name: string, f: (fields: PlaceMessage["fields"]) => void): () => void {
+    const list = this.#on.get(name) ?? new Set();
+    this.#on.set(name, list.add(f));
+    return () => list.delete(f);
+  }
+
+  /**
+   * The world as it is to be shown now: the player's own entity where it will be once the server has his inputs, if its kind
+   * or an option says how it moves, and all others evenly. The entities are good until the next call.
+   */
   entities(now = performance.now()): readonly SmoothEntity[] {
-    return this.#smoother?.at(now) ?? [];
+    return this.#scene?.at(now) ?? [];
   }
 
   /** The numbers now. */
@@ -179,7 +219,9 @@ export class Connection {
       mismatches: this.#mismatches,
       reconnects: this.#reconnects,
       handoffs: this.#handoffs,
-      delay: this.#smoother?.delay ?? 0,
+      delay: this.#scene?.delay ?? 0,
+      correction: this.#scene?.correction ?? 0,
+      serverTick: this.#scene?.tick(now) ?? NaN,
     };
   }
 
@@ -212,9 +254,10 @@ export class Connection {
     this.#tried = token;
     const target = { ...this.#target, token };
     const { only, patience } = this.#options;
+    const link = this.#newLink(life);
     const transport = await connect(target, {
       onPayload: (p) => {
-        if (life === this.#life) this.#payload(p);
+        if (life === this.#life) this.#payload(link, p);
       },
       onClose: (reason) => {
         if (life === this.#life) this.#lost(reason);
@@ -227,8 +270,15 @@ export class Connection {
     this.#transport = transport;
     this.#heard = performance.now();
     this.#note(`connected by ${transport.kind}`);
-    this.world = new World();
+    this.#link = link;
     this.#beat(this.#rate());
+  }
+
+  #newLink(life: number): Link {
+    return new Link(
+      (u, now) => { if (life === this.#life) this.#update(u, now); },
+      (err) => { if (life === this.#life) this.#broken(err); },
+    );
   }
 
   #rate(): number {
@@ -255,26 +305,35 @@ export class Connection {
   #send(now: number): void {
     if (this.#transport === undefined) return;
     const { x, y, buttons } = this.#held;
-    this.#transport.send(this.world.input(x, y, buttons | this.#pressed, now));
-    this.#pressed = 0;
     this.#sentAt = now;
+    const buttonsNow = buttons | this.#pressed;
+    this.#pressed = 0;
+    this.#link.input(x, y, buttonsNow, now, this.#transport);
+    const { sequence, move } = this.world.newest;
+    this.#scene?.input(sequence, move, now);
   }
 
-  #payload(payload: Uint8Array): void {
+  #payload(link: Link, payload: Uint8Array): void {
     const now = performance.now();
     this.#heard = now;
     this.#bytes += payload.length;
     this.#byteRate.add(payload.length, now);
-    let u;
-    try {
-      u = this.world.receive(payload, now);
-      if (u.reconnect !== undefined) {
-        this.#tokens = [reconnectToken(u.reconnect, this.#target.token), ...this.#tokens].slice(0, MOST_TOKENS);
-      }
-    } catch (err) {
-      if (err instanceof WireError && err.code === "unsupported") this.#end("outdated", err.message);
-      return;
+    link.receive(payload, now);
+    // Timers of hidden pages run once a second, payloads come all the same.
+    if (now - this.#sentAt > 2000 / this.#rate()) this.#send(now);
+  }
+
+  /** The server speaks another protocol, or there is no going on over this way. */
+  #broken(err: WireError): void {
+    if (err.code === "unsupported") this.#end("outdated", err.message);
+    else this.#lost(err.message);
+  }
+
+  #update(u: Update, now: number): void {
+    if (u.reconnect !== undefined) {
+      this.#tokens = [reconnectToken(u.reconnect, this.#target.token), ...this.#tokens].slice(0, MOST_TOKENS);
     }
+    if (u.message !== undefined) for (const f of [...(this.#on.get(u.message.name) ?? [])]) f(u.message.fields);
     if (u.bye !== undefined) {
       if (this.#moving !== undefined) {
         // The other session has the player already, or will refuse him.
@@ -295,16 +354,14 @@ export class Connection {
     if (u.tick !== undefined && this.world.view !== undefined) {
       this.#snapshots++;
       this.#snapshotRate.add(1, now);
-      this.#smoother?.add(this.world.view, now);
+      this.#scene?.snapshot(this.world.view, this.world.applied, u.roundTrip, now);
       this.#options.onSnapshot?.(u.tick);
-      // Timers of hidden pages run once a second, payloads come all the same.
-      if (now - this.#sentAt > 2000 / this.#rate()) this.#send(now);
     }
   }
 
   #welcomed(): void {
     const w = this.world.welcome!;
-    this.#smoother = new Smoother(w.schema, w.tickRate);
+    this.#scene = new Scene(w, new Map(Object.entries(this.#options.steps ?? {})));
     this.#beat(this.#rate());
     if (this.state === "reconnecting") this.#reconnects++;
     this.#lostAt = 0;
@@ -363,7 +420,11 @@ export class Connection {
     const webSocket = handoff.socket && door !== undefined ? door.replace(/[^/]+\/socket$/, `${handoff.session}/socket`) : undefined;
     const move: Move = {
       handoff, target: { token: handoff.token, webTransport: handoff.webTransport, webSocket },
-      world: new World(), abort: new AbortController(), life: -1,
+      abort: new AbortController(), life: -1,
+      link: new Link(
+        (u, now) => (move.life === this.#life ? this.#update(u, now) : this.#ahead(move, u)),
+        (err) => (move.life === this.#life ? this.#broken(err) : this.#stay(move)),
+      ),
     };
     this.#moving = move;
     this.#become("moving");
@@ -372,7 +433,7 @@ export class Connection {
     while (this.#moving === move && move.transport === undefined) {
       try {
         const transport = await connect(move.target, {
-          onPayload: (p) => (move.life === this.#life ? this.#payload(p) : this.#ahead(move, p)),
+          onPayload: (p) => (move.life === this.#life ? this.#payload(move.link, p) : move.link.receive(p, performance.now())),
           onClose: (reason) => (move.life === this.#life ? this.#lost(reason) : this.#stay(move)),
         }, { only, patience, signal: move.abort.signal });
         if (this.#moving !== move) {
@@ -380,22 +441,16 @@ export class Connection {
           return;
         }
         move.transport = transport;
-        move.timer = setInterval(() => transport.send(move.world.input(0, 0, 0, performance.now())), MOVE_INPUT);
+        move.timer = setInterval(() => move.link.input(0, 0, 0, performance.now(), transport), MOVE_INPUT);
       } catch {
         await new Promise((resolve) => setTimeout(resolve, MOVE_PAUSE));
       }
     }
   }
 
-  /** Takes a payload of the session that the player is on his way to. */
-  #ahead(move: Move, payload: Uint8Array): void {
+  /** Takes what changed in the session that the player is on his way to. */
+  #ahead(move: Move, u: Update): void {
     if (this.#moving !== move || move.transport === undefined) return;
-    let u;
-    try {
-      u = move.world.receive(payload, performance.now());
-    } catch {
-      return;
-    }
     if (u.bye !== undefined) this.#stay(move);
     else if (u.welcomed) this.#arrive(move, move.transport);
   }
@@ -409,7 +464,7 @@ export class Connection {
     this.#tried = move.target.token;
     this.#tokens = [];
     this.#heard = performance.now();
-    this.world = move.world;
+    this.#link = move.link;
     this.#handoffs++;
     this.#options.onMoved?.(move.handoff);
     this.#welcomed();

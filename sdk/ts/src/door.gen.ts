@@ -124,10 +124,37 @@ export interface paths {
         /**
          * Publishes a place as a gzipped tar of up to 64 MiB and makes it live. The same content again is the same version.
          * @description Who publishes a place first owns it; later only its owners and operators
-         *     may, others are denied.
+         *     may, others are denied. When it has answered, every new session runs the
+         *     version, wherever it is asked for; sessions that run keep theirs.
          */
         put: operations["Publish"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/places/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+            };
+            cookie?: never;
+        };
+        /** Says which versions of a place there are, and which of them new sessions run. */
+        get: operations["GetRelease"];
+        put?: never;
+        /**
+         * Makes another version live, runs one in a part of the new sessions, rolls back, pins, drains old versions.
+         * @description One of live, canary, rollback, pin and drain is needed; pin and drain go
+         *     with each. When it has answered, every new session runs what it says;
+         *     sessions that run keep their version, unless drain moves their players.
+         */
+        post: operations["ChangeRelease"];
         delete?: never;
         options?: never;
         head?: never;
@@ -146,6 +173,26 @@ export interface paths {
          * @description For the place's owners and operators; others are told not_found, as if there were no such place.
          */
         get: operations["GetLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/places/{id}/numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells how a place does, by the events of its sessions. Counts are a few seconds old.
+         * @description For the place's owners and operators; others are told not_found, as if there were no such place.
+         */
+        get: operations["GetNumbers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -562,6 +609,245 @@ export interface paths {
         };
         /** Tells a session's server where players come from who were handed off to it. */
         get: operations["GetOrigin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/profiles/{player}/checkout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives the session a player's profile in its game, and fences older sessions. Denied for players who do not sit here under that epoch.
+         * @description A session that has the profile is asked to save it and let go, and waited for at most 2 s. From the answer on
+         *     nothing that it saves or posts of the player counts. Repeated, the answer is the profile as it is then.
+         */
+        post: operations["CheckoutProfile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/profiles/{player}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Saves a player's document as the next revision, if the epoch is the profile's fence and the session has it.
+         * @description It is durable when this is answered. After unavailable, or no answer, repeat it as it is: the same revision with
+         *     the same document is no error. Denied: a newer session has the profile. Conflict: the revision is not the next one.
+         */
+        put: operations["SaveProfile"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/profiles/{player}/return": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets go of a player's profile, with a last document or without. The session saves nothing more of it. */
+        post: operations["ReturnProfile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/inventories/{player}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns what a player owns in the session's game, with every transfer that was answered before. */
+        get: operations["GetSessionInventory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Moves what players own, at once and as a whole or not at all.
+         * @description For game servers, in their session's game, while each player's epoch is his fence; and for owners of a place, who
+         *     name it: rewards and refunds only, and epochs do not count. The ID belongs to the first player: repeated with the
+         *     same content the answer is the same and nothing moves; with other content it is a conflict, which shows both. Full: a
+         *     player has not enough, or would have too much.
+         */
+        post: operations["PostTransfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/places/{id}/players/{player}/inventory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns what a player owns in the place's game. For himself, the place's owners and operators. */
+        get: operations["GetInventory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/places/{id}/players/{player}/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists a player's newest transfers in the place's game, the newest first. For himself, the place's owners and operators. */
+        get: operations["ListTransfers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/places/{id}/players/{player}/profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a player's profile in the place's game, as it was saved last. For himself, the place's owners and operators. */
+        get: operations["GetProfile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/places/{id}/players/{player}/saves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the saves of a player's profile that are kept, the newest first. For the place's owners and operators. */
+        get: operations["ListSaves"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/places/{id}/players/{player}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes an older save the newest. A session that has the profile loses it. For the place's owners and operators. */
+        post: operations["RestoreProfile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/bans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists who is banned, or would be by rules that only report, by player. */
+        get: operations["ListBans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/bans/{player}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        /** Tells why a player is banned, with what was measured. */
+        get: operations["GetBan"];
+        put?: never;
+        post?: never;
+        /** Lifts a player's ban. Repeated, it answers the same. */
+        delete: operations["LiftBan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Proves the ledger's sums and owners while the region runs. One at a time. */
+        get: operations["Audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1286,7 +1572,7 @@ export interface components {
             /** @description open or draining. */
             state: string;
         };
-        /** @description What is live of a place. */
+        /** @description One version of a place. */
         Release: {
             place: string;
             name: string;
@@ -1299,6 +1585,57 @@ export interface components {
             tick_rate: number;
             /** Format: date-time */
             published_at: string;
+            /** @description New sessions run it. */
+            live: boolean;
+            /** @description Percent of the new sessions that run it; 0: it is no canary. */
+            canary?: number;
+        };
+        /** @description What is released of a place. */
+        Channels: {
+            place: string;
+            /**
+             * Format: int64
+             * @description Of the place; it grows with every change.
+             */
+            revision: number;
+            /** @description Version that new sessions run; 0: none yet. */
+            live: number;
+            canary?: components["schemas"]["Canary"];
+            /** @description Publishing makes nothing live. */
+            pinned: boolean;
+            /** @description What a rollback makes live; 0: nothing. */
+            before?: number;
+            /** @description The newest first, up to 50. */
+            versions: components["schemas"]["Release"][];
+            /** @description Sessions of older versions that this call began to drain in this region. */
+            drained?: number;
+        };
+        /** @description A version that a part of the new sessions run instead of the live one. */
+        Canary: {
+            /** @description 0 in a request: the canary's, or the newest. */
+            version?: number;
+            /** @description Of the new sessions, by count. 0 in a request: the canary ends. */
+            percent: number;
+        };
+        ReleaseRequest: {
+            /** @description Version to make live. A canary ends. */
+            live?: number;
+            canary?: components["schemas"]["Canary"];
+            /** @description The canary ends; if there is none, what was live before is live again. */
+            rollback?: boolean;
+            /** @description Whether publishing makes nothing live from now on. */
+            pin?: boolean;
+            /**
+             * @description Players in sessions of other versions than are released are moved to
+             *     new ones, each group together, at breaks that the place chooses; no
+             *     session ends before it is empty. In this region.
+             */
+            drain?: boolean;
+            /**
+             * Format: int64
+             * @description What the place must be at; another is a conflict. With it a repeated call does nothing twice.
+             */
+            revision?: number;
         };
         /** @description Who owns a place. */
         OwnerList: {
@@ -1676,6 +2013,270 @@ export interface components {
              */
             until?: string;
         };
+        /** @description Who asks, and the epoch under which the player sits in the session. */
+        CheckoutRequest: {
+            heartbeat: components["schemas"]["Heartbeat"];
+            /** Format: uint64 */
+            epoch: number;
+        };
+        /** @description What a player keeps in a game from one session to the next. */
+        Profile: {
+            /** @description A JSON object of at most 400,000 bytes, 16 levels deep. Missing: nothing was saved yet. */
+            document?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: uint64
+             * @description Of the save; 0: there is none.
+             */
+            revision: number;
+            /** Format: date-time */
+            saved_at?: string;
+        };
+        /** @description A player's document as the next revision of his profile. */
+        SaveRequest: {
+            /**
+             * Format: uint64
+             * @description Under which the session checked the profile out.
+             */
+            epoch: number;
+            /**
+             * Format: uint64
+             * @description One more than that of the checkout or of the session's last save.
+             */
+            revision?: number;
+            /** @description See Profile; of return it may be missing. */
+            document?: {
+                [key: string]: unknown;
+            };
+        };
+        SaveList: {
+            saves: components["schemas"]["SaveInfo"][];
+        };
+        /** @description A save that is kept. */
+        SaveInfo: {
+            /** Format: uint64 */
+            revision: number;
+            /** Format: date-time */
+            saved_at: string;
+            /** @description That saved it; missing: it was restored. */
+            session?: string;
+            /** @description Of the document, bytes. */
+            size: number;
+        };
+        RestoreRequest: {
+            /** Format: uint64 */
+            revision: number;
+        };
+        /** @description A player with the epoch under which he sits in the session; owners of places leave it out. */
+        TransferMember: {
+            player: string;
+            /** Format: uint64 */
+            epoch?: number;
+        };
+        /**
+         * @description Kinds: reward (the game gives the first player what gives says), purchase (he buys an offer of the catalog,
+         *     count times), trade (he gives the second player what gives says, for what takes says), refund (his purchase
+         *     refunds is undone, once).
+         */
+        TransferRequest: {
+            /** @description Made by the caller, the first player's own: 1 to 64 of [A-Za-z0-9_.:-]. */
+            id: string;
+            kind: string;
+            /** @description Of owners of places; game servers leave it out. */
+            place?: string;
+            first: components["schemas"]["TransferMember"];
+            second?: components["schemas"]["TransferMember"];
+            gives?: components["schemas"]["Items"];
+            takes?: components["schemas"]["Items"];
+            offer?: string;
+            /**
+             * Format: int64
+             * @description Of a purchase; 1 when not given.
+             */
+            count?: number;
+            refunds?: string;
+        };
+        /** @description How many of each item, at most 16: whole numbers from 1. A unique item is named like sword#7fk2m. */
+        Items: {
+            [key: string]: number;
+        };
+        /** @description What a transfer did. */
+        Receipt: {
+            id: string;
+            /** @description What its players had after it, of what it moved. */
+            holdings: components["schemas"]["Inventory"][];
+        };
+        /** @description What a player owns. */
+        Inventory: {
+            player: string;
+            /** @description How many of each item; 0 of what he has no more of. */
+            items: {
+                [key: string]: number;
+            };
+        };
+        TransferList: {
+            transfers: components["schemas"]["TransferInfo"][];
+        };
+        /** @description A transfer as one player sees it. */
+        TransferInfo: {
+            id: string;
+            /** @description The player whose the ID is. */
+            first: string;
+            kind: string;
+            /** Format: date-time */
+            at: string;
+            /** @description What he got; below 0 what he gave. */
+            changes: {
+                [key: string]: number;
+            };
+        };
+        /** @description What happened in a place over some time. */
+        PlaceCounts: {
+            /** Format: int64 */
+            joins: number;
+            /** Format: int64 */
+            leaves: number;
+            /** Format: int64 */
+            sessions_opened: number;
+            /** Format: int64 */
+            sessions_ended: number;
+            /**
+             * Format: double
+             * @description Mean of those who left; 0: nobody did.
+             */
+            stay_seconds: number;
+            /**
+             * Format: double
+             * @description Mean from a call for seats to its answer; 0: none was measured.
+             */
+            match_wait_ms: number;
+            /**
+             * Format: double
+             * @description Mean of those who left; 0: none was measured.
+             */
+            round_trip_ms: number;
+            /** @description The place's own, by type. */
+            events: {
+                [key: string]: number;
+            };
+            /** @description What players paid, by item. */
+            revenue: {
+                [key: string]: number;
+            };
+        };
+        MinuteNumbers: {
+            /** Format: date-time */
+            minute: string;
+            /**
+             * Format: int64
+             * @description Who were in at its end.
+             */
+            players: number;
+            counts: components["schemas"]["PlaceCounts"];
+        };
+        /** @description The players who came to a place for the first time on one day. */
+        Cohort: {
+            /** @description Like 2026-03-01, in UTC. */
+            day: string;
+            /** Format: int64 */
+            new: number;
+            /**
+             * Format: int64
+             * @description Of them who came the day after.
+             */
+            next_day: number;
+            /**
+             * Format: int64
+             * @description Of them who came seven days after.
+             */
+            week: number;
+        };
+        /** @description How a place does. */
+        PlaceNumbers: {
+            place: string;
+            /**
+             * Format: date-time
+             * @description Of the newest event that is counted; missing: nothing was heard of the place.
+             */
+            at?: string;
+            /**
+             * Format: int64
+             * @description Who are in now.
+             */
+            players: number;
+            /**
+             * Format: int64
+             * @description That run now.
+             */
+            sessions: number;
+            total: components["schemas"]["PlaceCounts"];
+            /** @description Of the last hour in which anything happened, the oldest first. */
+            minutes: components["schemas"]["MinuteNumbers"][];
+            /** @description Of the last 30 days, the oldest first. */
+            cohorts: components["schemas"]["Cohort"][];
+        };
+        Ban: {
+            id: string;
+            player: string;
+            /** @description That was broken. */
+            rule: string;
+            /** @description As the player is told. */
+            reason: string;
+            /** @description What was measured, and the limit. */
+            evidence: string;
+            /**
+             * Format: double
+             * @description What was measured over what is allowed.
+             */
+            score: number;
+            /** @description Where; missing: it is not known. */
+            place?: string;
+            /** @description In which; missing: it is not known. */
+            session?: string;
+            /**
+             * Format: date-time
+             * @description When it was seen.
+             */
+            at: string;
+            /** Format: date-time */
+            until: string;
+            /** @description Nobody is kept out: it would have been a ban. */
+            report?: boolean;
+            /**
+             * Format: date-time
+             * @description Missing: it was not.
+             */
+            lifted?: string;
+            /** @description Who lifted it. */
+            by?: string;
+            /** @description It keeps the player out now. */
+            holds: boolean;
+        };
+        BanList: {
+            bans: components["schemas"]["Ban"][];
+            /** @description The last one's player, for the next page; missing: there is none. */
+            next?: string;
+        };
+        /** @description What an audit of the ledger found. */
+        AuditReport: {
+            transfers: number;
+            accounts: number;
+            /** @description Unique ones. */
+            items: number;
+            /**
+             * Format: int64
+             * @description How much there is too much or too little of all items; 0: each one's balances sum to zero.
+             */
+            sum: number;
+            /** @description What is wrong; empty: nothing. At most 100 are named. */
+            problems: string[];
+            /**
+             * Format: date-time
+             * @description Up to when sums and owners are proven, if transfers went on; missing: all are.
+             */
+            before?: string;
+        };
         /**
          * @description Players of the session who are to move to another one, all or none, and what their place sends along.
          *     Modes: drop-in (any session of the place but this one, the default), session, new, private (a new one).
@@ -1906,6 +2507,11 @@ export interface components {
             opened_at: string;
             /** @description Of the server that it is meant for. */
             incarnation: string;
+            /**
+             * Format: byte
+             * @description What gateways find the server by, to be put into tokens that the server makes; absent without gateways.
+             */
+            route?: string;
         };
         /** @description An order for the server's session. */
         SessionOrder: {
@@ -2000,6 +2606,8 @@ export interface components {
         RegionID: string;
         /** @description The party. */
         PartyID: string;
+        /** @description The player. */
+        Player: string;
         /** @description The player. */
         PlayerID: string;
     };
@@ -2192,7 +2800,12 @@ export interface operations {
     };
     Publish: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only stores the version; POST /v1/places/{id}/release releases it. */
+                stage?: boolean;
+                /** @description Runs the version in so many percent of the new sessions. */
+                canary?: number;
+            };
             header?: never;
             path: {
                 /** @description The place. */
@@ -2206,13 +2819,65 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What is live now. */
+            /** @description The version, and whether it is live. A place that is pinned stores it only. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Release"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetRelease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is released. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channels"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ChangeRelease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseRequest"];
+            };
+        };
+        responses: {
+            /** @description What is released now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channels"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -2246,6 +2911,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetNumbers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was counted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlaceNumbers"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -2865,6 +3554,378 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Origin"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    CheckoutProfile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session. */
+                id: components["parameters"]["SessionID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckoutRequest"];
+            };
+        };
+        responses: {
+            /** @description The profile. Without a document nothing was saved yet. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    SaveProfile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session. */
+                id: components["parameters"]["SessionID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaveRequest"];
+            };
+        };
+        responses: {
+            /** @description Saved. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ReturnProfile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session. */
+                id: components["parameters"]["SessionID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaveRequest"];
+            };
+        };
+        responses: {
+            /** @description It is let go of, or was before. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetSessionInventory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session. */
+                id: components["parameters"]["SessionID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What he owns. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    PostTransfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TransferRequest"];
+            };
+        };
+        responses: {
+            /** @description Posted, or posted before. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetInventory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What he owns. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ListTransfers: {
+        parameters: {
+            query?: {
+                /** @description How many at most; 50 when not given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetProfile: {
+        parameters: {
+            query?: {
+                /** @description Of an older save that is kept; the newest when not given. */
+                revision?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The profile. Without a document nothing was saved yet. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ListSaves: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest ten. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaveList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    RestoreProfile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place. */
+                id: components["parameters"]["PlaceID"];
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RestoreRequest"];
+            };
+        };
+        responses: {
+            /** @description The revision that it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoreRequest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ListBans: {
+        parameters: {
+            query?: {
+                /** @description The page before's next. */
+                after?: components["parameters"]["After"];
+                /** @description How many at most; 50 when not given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of bans, also of those that are over or were lifted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BanList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetBan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description His ban. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ban"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    LiftBan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The player. */
+                player: components["parameters"]["Player"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ban, with who lifted it and when. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ban"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    Audit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditReport"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -28,9 +28,13 @@ export class DoorError extends Error {
     this.retryAfter = more.retryAfter ?? 0;
   }
 
-  /** Says whether the same call may go through later: it is safe to repeat. */
+  /**
+   * Says whether the same call may go through later: it is safe to repeat. `no_capacity` without a time to come again is
+   * final: the ticket's session never started, and it takes a new ticket.
+   */
   get passes(): boolean {
-    return ["unavailable", "contention", "no_capacity", "rate_limited"].includes(this.code);
+    if (this.code === "no_capacity") return this.retryAfter > 0;
+    return ["unavailable", "contention", "rate_limited"].includes(this.code);
   }
 }
 

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import { Connection, type End } from "../src/connection.ts";
+import { Channel } from "../src/wire/channel.ts";
+import { encodePlace, parsePlace } from "../src/wire/place.ts";
 import { unhex, wireFile } from "./data.ts";
 
 const TOKEN_SIZE = 2048;
@@ -39,12 +41,24 @@ class Socket {
   onclose: ((e: { code: number; reason: string }) => void) | undefined;
   onmessage: ((e: { data: ArrayBuffer }) => void) | undefined;
 
+  readonly heard: Uint8Array[] = []; // messages
+  // The server's end of what goes over it.
+  readonly #channel = new Channel({
+    state: () => true,
+    message: (m) => { this.heard.push(m.slice()); },
+    last: () => undefined,
+    acked: () => undefined,
+  });
+
   constructor() {
     queueMicrotask(() => this.onopen?.());
   }
 
   send(data: ArrayBuffer): void {
-    if (this.token !== undefined) return;
+    if (this.token !== undefined) {
+      this.#channel.receive(performance.now(), new Uint8Array(data));
+      return;
+    }
     this.token = new Uint8Array(data);
     Socket.server.add(this);
   }
@@ -53,8 +67,10 @@ class Socket {
     this.readyState = 3;
   }
 
+  /** Sends a message. */
   give(payload: Uint8Array): void {
-    this.onmessage?.({ data: payload.slice().buffer });
+    this.#channel.queue(payload);
+    this.#channel.flush(performance.now(), undefined, 0, (d) => this.onmessage?.({ data: d.slice().buffer }));
   }
 
   /** Sends the world's kinds, so that the client plays. */
@@ -68,10 +84,10 @@ class Socket {
 
   /** Sends a reconnect token, whose nonce is n; a higher one is newer. */
   passport(n: number): void {
-    const payload = new Uint8Array(1142);
-    payload.set([5, n]);
-    payload[18] = n; // expires
-    payload.fill(n, 26, 50);
+    const payload = new Uint8Array(1141);
+    payload[0] = 5;
+    payload[17] = n; // expires
+    payload.fill(n, 25, 49);
     this.give(payload);
   }
 
@@ -148,4 +164,22 @@ test("a token that was refused is not tried again, the one before is", async (t)
   assert.deepEqual(tries, [2, 1]);
   assert.equal((await ended).reason, "lost");
   assert.equal(server.sockets.length, 3);
+});
+
+test("places' messages go both ways, in order", async (t) => {
+  const { server, connection } = await playing(t);
+  const socket = await server.socket(1);
+  const told: unknown[] = [];
+  const off = connection.on("score", (fields) => told.push({ ...fields }));
+  connection.on("other", () => assert.fail("of another name"));
+  socket.give(encodePlace("score", { points: 3, won: true }));
+  off();
+  socket.give(encodePlace("score", { points: 4 }));
+  assert.deepEqual(told, [{ points: 3, won: true }]);
+  assert.throws(() => connection.send("", {}), { code: "invalid" });
+  let sent = 0;
+  while (connection.send("hit", { n: sent })) sent++;
+  assert.ok(sent >= 60 && sent < 70, `${sent} at once`);
+  while (socket.heard.length < sent) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.deepEqual(socket.heard.map((m) => parsePlace(m).fields.n), Array.from({ length: sent }, (_, i) => i));
 });

@@ -129,8 +129,14 @@ test("an error that does not pass is thrown at once", async () => {
   assert.equal(calls.length, 1);
 });
 
+test("a ticket whose session never started is not repeated", async () => {
+  const { door, calls } = await doorOf(problem(503, "no_capacity"));
+  await assert.rejects(matchmake(door, wish), { code: "no_capacity" });
+  assert.equal(calls.length, 1);
+});
+
 test("the last error is thrown when time is up, and a signal ends it before", async () => {
-  const { door } = await doorOf(problem(503, "no_capacity"));
+  const { door } = await doorOf(problem(503, "no_capacity", { retry_after: 0.1 }));
   const begun = performance.now();
   await assert.rejects(matchmake(door, wish, { time: 300 }), { code: "no_capacity" });
   assert.ok(performance.now() - begun < 3000);

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rate } from "../src/counters.ts";
-import { Smoother } from "../src/smooth.ts";
+import { Smoother } from "../src/scene/smooth.ts";
 import { Kind, Schema } from "../src/wire/schema.ts";
 import { View } from "../src/wire/view.ts";
 
 const kind = new Kind("ball", [
-  { name: "x", kind: "number", min: 0, max: 1000, precision: 0.01 },
-  { name: "on", kind: "bool", min: 0, max: 0, precision: 0 },
-  { name: "label", kind: "string", min: 0, max: 20, precision: 0 },
+  { name: "x", kind: "number", min: 0, max: 1000, precision: 0.01, owner: false, within: 0 },
+  { name: "on", kind: "bool", min: 0, max: 0, precision: 0, owner: false, within: 0 },
+  { name: "label", kind: "string", min: 0, max: 20, precision: 0, owner: false, within: 0 },
 ]);
 const schema = new Schema([kind]);
 const TICK = 1000 / 30;

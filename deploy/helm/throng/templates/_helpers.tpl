@@ -47,6 +47,13 @@ app.kubernetes.io/component: control
 {{ include "throng.name" . }}-control
 {{- end }}
 
+{{/* Where the consumers of events are: "" nowhere, "beside" the only replica on its volume, "apart" in a further replica. */}}
+{{- define "throng.consumers" -}}
+{{- if .Values.consumers.enabled }}
+{{- if or (gt (int .Values.controlPlane.replicas) 1) .Values.autoscaling.enabled }}apart{{ else }}beside{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* What the values say together. */}}
 {{- define "throng.check" -}}
 {{- $many := or (gt (int .Values.controlPlane.replicas) 1) .Values.autoscaling.enabled }}
@@ -54,14 +61,29 @@ app.kubernetes.io/component: control
 {{- if and $many (not .Values.redis.urlSecret.name) }}
 {{- fail "controlPlane.replicas: more than one replica needs redis.urlSecret.name: a Secret with the URL of the Redis that they share" }}
 {{- end }}
-{{- if and $many (not .Values.data.existingClaim) (or (not .Values.data.enabled) (ne .Values.data.accessMode "ReadWriteMany")) }}
-{{- fail "controlPlane.replicas: more than one replica needs data.accessMode ReadWriteMany, or data.existingClaim of a claim that all can write" }}
+{{- if and $many .Values.places.url (not .Values.ringSecret) (not .Values.data.existingClaim) (ne .Values.data.accessMode "ReadWriteMany") }}
+{{- fail "controlPlane.replicas: more than one replica with places.url needs ringSecret: the ring of secrets that they share" }}
+{{- end }}
+{{- if and $many .Values.places.url .Values.data.enabled (not .Values.data.existingClaim) (ne .Values.data.accessMode "ReadWriteMany") }}
+{{- fail "data.enabled: more than one replica cannot have one volume; with places.url and ringSecret none is needed: false" }}
+{{- end }}
+{{- if and .Values.places.regions (not .Values.places.url) }}
+{{- fail "places.url: is needed with places.regions: which of the buckets is this region's" }}
+{{- end }}
+{{- if and $many (not .Values.places.url) (not .Values.data.existingClaim) (or (not .Values.data.enabled) (ne .Values.data.accessMode "ReadWriteMany")) }}
+{{- fail "controlPlane.replicas: more than one replica needs places.url, or data.accessMode ReadWriteMany, or data.existingClaim of a claim that all can write" }}
 {{- end }}
 {{- if gt (int .Values.controlPlane.warm) (int .Values.controlPlane.max) }}
 {{- fail (printf "controlPlane.warm: %d idle servers are more than controlPlane.max (%d)" (int .Values.controlPlane.warm) (int .Values.controlPlane.max)) }}
 {{- end }}
 {{- if and .Values.tls.secret (not (hasPrefix "https://" .Values.controlPlane.public)) }}
 {{- fail "controlPlane.public: with tls.secret it must be an https URL whose host is in the certificate" }}
+{{- end }}
+{{- if and .Values.consumers.enabled (not .Values.kafka.urlSecret.name) }}
+{{- fail "consumers.enabled: needs kafka.urlSecret.name: a Secret with the URL of the Kafka that has the events" }}
+{{- end }}
+{{- if and .Values.consumers.enabled (not $many) (not .Values.data.enabled) (not .Values.data.existingClaim) }}
+{{- fail "consumers.enabled: one replica has them in its data folder, which must last: data.enabled or data.existingClaim" }}
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 {{- fail "ingress.host: is needed with ingress.enabled" }}
@@ -81,6 +103,9 @@ app.kubernetes.io/component: control
 {{- end }}
 {{- if and .Values.autoscaler.enabled (not .Values.controlPlane.enabled) (eq .Values.autoscaler.tls.mode "generate") .Values.fleets }}
 {{- fail "autoscaler.tls.mode: generate makes a certificate for this release's own webhook; where the control plane is not, say none or secret with the caBundle of the region's" }}
+{{- end }}
+{{- if and .Values.kafka.caSecret (not .Values.kafka.urlSecret.name) }}
+{{- fail "kafka.urlSecret.name: is needed with kafka.caSecret" }}
 {{- end }}
 {{- range include "throng.fleets" . | fromJsonArray }}
 {{- $b := .autoscaler }}

@@ -18,14 +18,14 @@ local avatar = world.kind("avatar", {
   it = {type = "bool"},
   score = {type = "integer", min = 0, max = MOST_POINTS},
   name = {type = "string", max = 24},
-})
+}, {speed = SPEED, radius = field.RADIUS, turns = true}) -- so that screens show one's own steps at once
 
 -- Pillars never move; players' screens draw what they bump into.
 local pillar = world.kind("pillar", {
   x = {type = "number", min = 0, max = field.SIZE, precision = 1/64},
   y = {type = "number", min = 0, max = field.SIZE, precision = 1/64},
   radius = {type = "number", min = 0, max = 8, precision = 1/8},
-})
+}, {solid = true})
 for _, p in ipairs(field.pillars) do
   world.spawn(pillar, {x = p.x, y = p.y, radius = p.r})
 end

@@ -7,14 +7,15 @@
 --   {type = "integer", min = 0, max = 1000}
 --   {type = "bool"}
 --   {type = "string", max = 24}            up to 64 bytes
--- Kinds are defined here, at the top; later is too late.
+-- Kinds are defined here, at the top; later is too late. What may follow the
+-- fields says how its entities move: screens then show a player's own at once.
 local SIZE = 32  -- metres
 local SPEED = 5  -- metres a second
 local avatar = world.kind("avatar", {
   x = {type = "number", min = 0, max = SIZE, precision = 1/64},
   y = {type = "number", min = 0, max = SIZE, precision = 1/64},
   name = {type = "string", max = 24},
-})
+}, {speed = SPEED})
 
 -- place.on(event, fn): the events are start, join, leave, input and tick.
 --

@@ -1,199 +1,320 @@
-import { BitReader } from "./bits.ts";
-import { invalid } from "./message.ts";
-import { MAX_ENTITIES, type Schema, type Slot } from "./schema.ts";
+import { Context, integerContext, missedState, numberContext, RangeDecoder } from "./coder.ts";
+import { HISTORY, invalid } from "./message.ts";
+import { later, lowest, Samples, type Bases } from "./samples.ts";
+import { type Kind, MAX_ENTITIES, type Schema, seenBy, type Slot, VARIANT_BITS } from "./schema.ts";
 import type { Snapshot } from "./snapshot.ts";
-import { View } from "./view.ts";
+import { type Hash, Hasher, type View } from "./view.ts";
 
-// The buckets of a value's difference; see wire/delta.go.
-const NEAR_BITS = 2;
-const MID_BITS = 5;
-const FAR_BITS = 9;
-const NEAR_END = 1 << NEAR_BITS;
-const MID_END = NEAR_END + (1 << MID_BITS);
+const MAX_COPIES = 2 * MAX_ENTITIES;
+const KIND_BITS = 5;
+const MAX_OWNER = 64;
 
-/** Reads the bodies of snapshots; see wire/apply.go. It keeps its memory. @internal */
+/** An entity as it was told, by tick modulo HISTORY, and the settled sample behind them. */
+class Copied {
+  readonly id: number;
+  readonly kind: number;
+  owner = "";
+  readonly samples = new Samples();
+  readonly sees = new Uint8Array(HISTORY + 1);
+  readonly numbers: Uint32Array;
+  readonly texts: string[];
+
+  constructor(id: number, kind: number, k: Kind) {
+    this.id = id;
+    this.kind = kind;
+    this.numbers = new Uint32Array((HISTORY + 1) * k.values);
+    this.texts = new Array<string>((HISTORY + 1) * k.texts).fill("");
+  }
+
+  /** Keeps what is in a place as the settled sample. */
+  settle(k: Kind, place: number): void {
+    this.numbers.copyWithin(HISTORY * k.values, place * k.values, (place + 1) * k.values);
+    for (let j = 0; j < k.texts; j++) this.texts[HISTORY * k.texts + j] = this.texts[place * k.texts + j]!;
+    this.sees[HISTORY] = this.sees[place]!;
+  }
+}
+
+/**
+ * A client's copy of a world: reads snapshots' bodies, and keeps what it needs of
+ * those before to read the next; see wire/apply.go. @internal
+ */
 export class Decoder {
-  readonly #schema: Schema;
-  readonly #empty = new View();
+  /** Of the newest snapshot that was applied; 0: none was. */
+  tick = 0;
 
-  // Of one apply.
-  #r = new BitReader(new Uint8Array(0));
-  #dst: View = this.#empty;
-  #base: View = this.#empty;
-  #older: View | undefined;
-  #olderAt = 0;
-  #ahead = 0; // ticks from base to now
-  #behind = 0; // ticks from older to base; 0: nothing is expected to move
-  #through = 0;
-  #next = 0; // entity of base after the last one that was looked at
-  #last = 0;
-  #adding = false; // base is done
+  readonly #schema: Schema;
+  #came = 0; // which of the ticks before it and it came
+  #copies: Copied[] = []; // in the order of IDs
+  #acks = 0; // of one apply
+  #r = new RangeDecoder();
+  #bases: Bases = { base: 0, older: 0, oldest: 0 };
 
   constructor(schema: Schema) {
     this.#schema = schema;
   }
 
+  /** Which ticks' snapshots are here of those before tick: bit i is the tick i+1 before it. */
+  get came(): number {
+    return this.#came >>> 1;
+  }
+
+  /** Makes the copy empty. */
+  forget(): void {
+    this.#copies = [];
+    this.tick = 0;
+    this.#came = 0;
+  }
+
   /**
-   * Makes dst the view at s.tick: base with what the bodies, in order, change. s
-   * is the snapshot's part 0. base and older are undefined where s names none;
-   * dst must be neither. Throws when the bodies were not made for these views.
+   * Brings the copy to the tick of s, which must be newer. Throws when the body
+   * makes no sense or was not made for what is here; the copy is then empty.
    */
-  apply(dst: View, s: Snapshot, base: View | undefined, older: View | undefined, bodies: readonly Uint8Array[]): void {
-    dst.reset(s.tick);
-    this.#dst = dst;
-    this.#base = base ?? this.#empty;
-    this.#older = older;
-    this.#olderAt = 0;
-    const trend = base !== undefined && older !== undefined;
-    this.#ahead = trend ? s.tick - base.tick : 0;
-    this.#behind = trend ? base.tick - older.tick : 0;
-    this.#through = s.about.through === 0 ? 0xffffffff : s.about.through;
-    this.#next = 0;
-    this.#adding = false;
-    for (const [i, b] of bodies.entries()) {
-      if (!this.#body(b)) throw invalid(`part ${i} of the snapshot of tick ${s.tick} makes no sense`);
+  apply(s: Snapshot): void {
+    if (s.tick <= this.tick || !this.#apply(s)) {
+      this.forget();
+      throw invalid(`the snapshot of tick ${s.tick} makes no sense here`);
     }
-    if (!this.#adding) this.#keep(this.#base.count);
-    if (!dst.sort()) throw invalid(`the snapshot of tick ${s.tick} has an entity twice`);
   }
 
-  #body(b: Uint8Array): boolean {
-    const r = (this.#r = new BitReader(b));
-    let at = 0;
-    for (;;) {
-      let gap = 0;
-      if (!r.flag()) {
-        gap = r.count();
-        if (gap === 0) break;
-      }
-      const i = at + gap;
-      if (i < this.#next || i >= this.#base.count) return false;
-      this.#keep(i);
-      if (!this.#change(i)) return false;
-      at = i + 1;
+  #apply(s: Snapshot): boolean {
+    const by = this.tick === 0 ? HISTORY : Math.min(s.tick - this.tick, HISTORY);
+    this.tick = s.tick;
+    this.#came = later(this.#came, by);
+    this.#advance(by, s);
+    const r = this.#r;
+    r.begin(s.body);
+    if (!this.#readAcks(s.since ?? HISTORY - 1)) return false;
+    for (const c of this.#copies) {
+      if (c.samples.seen(this.#acks) && !this.#known(c)) return false;
     }
-    for (let first = true; r.flag(); first = false) {
-      if (!this.#adding) {
-        this.#keep(this.#base.count);
-        this.#adding = true;
-      }
-      if (!this.#add(first)) return false;
-    }
-    return !r.short;
-  }
-
-  /** Takes over the entities of base before the i-th as they are expected. */
-  #keep(i: number): void {
-    for (; this.#next < i; this.#next++) this.#expect(this.#next);
-  }
-
-  /** Adds the i-th entity of base as it is expected; -1: it is not seen any more. */
-  #expect(i: number): number {
-    const base = this.#base;
-    const dst = this.#dst;
-    const id = base.ids[i]!;
-    if (id > this.#through) return -1;
-    const kind = base.kinds[i]!;
-    const k = this.#schema.kinds[kind]!;
-    const at = dst.add(k, kind, id, base.owners[i]!);
-    const from = base.valueAt[i]!;
-    const to = dst.valueAt[at]!;
-    for (let j = 0; j < k.values; j++) dst.values[to + j] = base.values[from + j]!;
-    const older = this.#olderValues(id, kind);
-    if (this.#behind !== 0 && older >= 0) {
-      const past = this.#older!.values;
-      for (const s of k.slots) {
-        if (s.number) dst.values[to + s.index] = this.#trend(base.values[from + s.index]!, past[older + s.index]!, s.top);
-      }
-    }
-    const text = base.textAt[i]!;
-    const into = dst.textAt[at]!;
-    for (let j = 0; j < k.texts; j++) dst.texts[into + j] = base.texts[text + j]!;
-    return at;
-  }
-
-  /** base + (base-older) * ahead/behind, rounded half up, within 0 to top. */
-  #trend(base: number, older: number, top: number): number {
-    if (base === older) return base;
-    const moved = (base - older) * this.#ahead; // below 2^38: all of this is exact
-    const p = base + Math.floor((2 * moved + this.#behind) / (2 * this.#behind));
-    return Math.max(0, Math.min(p, top));
-  }
-
-  /** Where the values of an entity begin in older, by IDs that go up; -1: it is not there. */
-  #olderValues(id: number, kind: number): number {
-    const v = this.#older;
-    if (v === undefined) return -1;
-    while (this.#olderAt < v.count && v.ids[this.#olderAt]! < id) this.#olderAt++;
-    if (this.#olderAt === v.count) return -1;
-    return v.ids[this.#olderAt] === id && v.kinds[this.#olderAt] === kind ? v.valueAt[this.#olderAt]! : -1;
-  }
-
-  /** Reads a change of the i-th entity of base, the next one. */
-  #change(i: number): boolean {
-    const at = this.#expect(i);
-    if (at < 0) return false;
-    this.#next = i + 1;
-    const dst = this.#dst;
-    let removed = true;
-    for (const s of this.#schema.kinds[dst.kinds[at]!]!.slots) {
-      if (!this.#r.flag()) continue;
-      removed = false;
-      if (!this.#field(s, at)) return false;
-    }
-    if (removed) dst.drop();
-    return !this.#r.short;
-  }
-
-  /** Reads a field that is not as it was expected, which it still is in dst. */
-  #field(s: Slot, at: number): boolean {
-    const dst = this.#dst;
-    if (s.text) return this.#text(s, at);
-    const j = dst.valueAt[at]! + s.index;
-    const v = this.#value(s, dst.values[j]!);
-    if (v < 0 || v > s.top) return false;
-    dst.values[j] = v;
+    if (!this.#news() || r.over || !r.done) return false;
+    this.#came |= 1;
     return true;
   }
 
-  #text(s: Slot, at: number): boolean {
-    const text = this.#r.text();
-    this.#dst.texts[this.#dst.textAt[at]! + s.index] = text;
-    return text.length <= s.top;
+  /** Brings all samples to the tick of s, and drops what it does not refer to. */
+  #advance(by: number, s: Snapshot): void {
+    this.#copies = this.#copies.filter((c) => {
+      const age = c.samples.advance(by);
+      if (age >= 0) c.settle(this.#schema.kinds[c.kind]!, (s.tick - by - age) % HISTORY);
+      if (s.since !== undefined) {
+        if (s.since < HISTORY - 1) c.samples.told &= 2 ** (s.since + 1) - 1;
+        c.samples.settled = false;
+      }
+      return c.samples.told !== 0 || c.samples.settled;
+    });
   }
 
-  /** Reads a value that was expected to be was; out of range: it makes no sense. */
-  #value(s: Slot, was: number): number {
-    const r = this.#r;
-    if (s.width === 1) return was ^ 1;
-    if (s.width <= 4) return r.bits(s.width);
-    let diff: number;
-    if (!r.flag()) diff = r.bits(NEAR_BITS);
-    else if (!r.flag()) diff = r.bits(MID_BITS) + NEAR_END;
-    else if (s.width > FAR_BITS && !r.flag()) diff = r.bits(FAR_BITS) + MID_END;
-    else return r.bits(s.width);
-    const step = (diff >> 1) + 1;
-    return diff % 2 === 1 ? was - step : was + step;
+  /** Reads which ticks the server knows to have come. False: it names some that are not here. */
+  #readAcks(since: number): boolean {
+    let acks = 0;
+    let trail = 0;
+    for (let i = 1; i <= since; i++) {
+      const came = this.#r.bit(Context.ack + trail);
+      acks |= came << i;
+      trail = ((trail << 1) & 7) | came;
+    }
+    this.#acks = acks;
+    return (acks & ~this.#came) === 0;
   }
 
-  #add(first: boolean): boolean {
+  /** Reads what is told of an entity that is seen. */
+  #known(c: Copied): boolean {
     const r = this.#r;
-    const id = first ? r.bits(32) : this.#last + 1 + r.count();
-    const kind = r.bits(5);
-    const k = this.#schema.kinds[kind];
-    if (id > this.#through || k === undefined || this.#dst.count >= MAX_ENTITIES) return false;
-    this.#last = id;
-    const at = this.#dst.add(k, kind, id, r.flag() ? r.text() : "");
-    const value = this.#dst.valueAt[at]!;
+    if (r.bit(Context.mention + c.samples.mention(this.#acks)) === 0) return true;
+    if (r.bit(Context.special) === 0) return this.#change(c);
+    if (r.bit(Context.gone) === 1) {
+      c.samples.told |= 1;
+      c.samples.gone |= 1;
+      return !r.over;
+    }
+    return this.#fresh(c);
+  }
+
+  #place(age: number): number {
+    return (this.tick - age) % HISTORY;
+  }
+
+  #change(c: Copied): boolean {
+    const r = this.#r;
+    const k = this.#schema.kinds[c.kind]!;
+    const b = c.samples.bases(this.#acks, this.#bases);
+    const base = b.base === 0 ? HISTORY : this.#place(b.base);
+    const older = b.older === 0 ? -1 : this.#place(b.older);
+    const oldest = b.oldest === 0 ? -1 : this.#place(b.oldest);
+    const v = c.sees[base]!;
+    const to = this.#begin(c, k, v);
+    const { numbers, texts } = c;
+    let before = 0;
     for (const s of k.slots) {
+      if (!seenBy(s, v)) continue;
       if (s.text) {
-        if (!this.#text(s, at)) return false;
+        const at = to * k.texts + s.index;
+        texts[at] = texts[base * k.texts + s.index]!;
+        if (r.bit(Context.text) === 1) {
+          const text = this.#text(s.top);
+          if (text === undefined) return false;
+          texts[at] = text;
+        }
         continue;
       }
-      const v = r.bits(s.width);
-      if (v > s.top) return false;
-      this.#dst.values[value + s.index] = v;
+      const was = numbers[base * k.values + s.index]!;
+      const past = older < 0 ? was : numbers[older * k.values + s.index]!;
+      let value: number;
+      if (s.number) {
+        let expected = was;
+        let trend = 0;
+        let missed = 0;
+        if (older >= 0) {
+          trend = past === was ? 1 : 2;
+          expected = onward(was, past, b.base, b.older - b.base, s.top);
+          if (oldest >= 0) {
+            const first = numbers[oldest * k.values + s.index]!;
+            missed = missedState(onward(past, first, b.older - b.base, b.oldest - b.older, s.top), was);
+          }
+        }
+        value = r.difference(numberContext(trend, missed, before), expected, s.top, older >= 0 && was < past);
+        before = value === expected ? 1 : 2;
+      } else {
+        value = this.#integer(s, was, integerContext(older < 0 ? 0 : past === was ? 1 : 2));
+      }
+      if (value < 0 || value > s.top) return false;
+      numbers[to * k.values + s.index] = value;
     }
-    return !r.short;
+    c.samples.told |= 1;
+    return !r.over;
   }
+
+  #integer(s: Slot, was: number, context: number): number {
+    if (s.width > 4) return this.#r.difference(context, was, s.top, false);
+    if (!this.#r.changed(context)) return was;
+    return s.width === 1 ? was ^ 1 : this.#r.raw(s.width);
+  }
+
+  /** Empties the place of the tick, and returns it. */
+  #begin(c: Copied, k: Kind, v: number): number {
+    const place = this.tick % HISTORY;
+    c.numbers.fill(0, place * k.values, (place + 1) * k.values);
+    c.texts.fill("", place * k.texts, (place + 1) * k.texts);
+    c.sees[place] = v;
+    return place;
+  }
+
+  #fresh(c: Copied): boolean {
+    const r = this.#r;
+    const v = r.raw(VARIANT_BITS);
+    c.owner = "";
+    if (r.raw(1) === 1) {
+      const owner = this.#text(MAX_OWNER);
+      if (owner === undefined) return false;
+      c.owner = owner;
+    }
+    const k = this.#schema.kinds[c.kind]!;
+    const to = this.#begin(c, k, v);
+    for (const s of k.slots) {
+      if (!seenBy(s, v)) continue;
+      if (s.text) {
+        const text = this.#text(s.top);
+        if (text === undefined) return false;
+        c.texts[to * k.texts + s.index] = text;
+        continue;
+      }
+      const value = r.raw(s.width);
+      if (value > s.top) return false;
+      c.numbers[to * k.values + s.index] = value;
+    }
+    c.samples.told |= 1;
+    c.samples.fresh |= 1;
+    return !r.over;
+  }
+
+  #text(most: number): string | undefined {
+    const n = this.#r.raw(7);
+    if (n > most || this.#r.over) return undefined;
+    let s = "";
+    for (let i = 0; i < n; i++) s += String.fromCharCode(this.#r.raw(8));
+    return s;
+  }
+
+  /** Reads the entities that the client does not see who has these ticks. */
+  #news(): boolean {
+    const r = this.#r;
+    const added: Copied[] = [];
+    let last = 0;
+    let at = 0;
+    for (let first = true; r.bit(Context.more) === 1; first = false) {
+      let id: number;
+      if (first) {
+        id = r.raw(32);
+      } else {
+        const n = r.amount(Context.gap);
+        if (n < 0) return false;
+        id = last + 1 + n;
+      }
+      const kind = r.raw(KIND_BITS);
+      const k = this.#schema.kinds[kind];
+      if (id === 0 || id > 0xffffffff || k === undefined || r.over) return false;
+      last = id;
+      while (at < this.#copies.length && this.#copies[at]!.id < id) at++;
+      let c = this.#copies[at];
+      if (c === undefined || c.id !== id) {
+        if (this.#copies.length + added.length >= MAX_COPIES) return false;
+        c = new Copied(id, kind, k);
+        added.push(c);
+      } else if (c.kind !== kind || (c.samples.told & 1) !== 0) {
+        return false;
+      }
+      if (!this.#fresh(c)) return false;
+    }
+    if (added.length > 0) this.#copies = [...this.#copies, ...added].sort((a, b) => a.id - b.id);
+    return true;
+  }
+
+  /** The place of what was told last, as these ticks have it; -1: it is not seen. */
+  #newest(c: Copied, came: number): number {
+    const told = c.samples.told & came;
+    if (told === 0) return c.samples.settled ? HISTORY : -1;
+    const age = lowest(told);
+    return ((c.samples.gone >>> age) & 1) === 1 ? -1 : this.#place(age);
+  }
+
+  /** Makes view what the client sees: the newest of each entity. */
+  fill(view: View): void {
+    view.reset(this.tick);
+    for (const c of this.#copies) {
+      const place = this.#newest(c, -1);
+      if (place < 0) continue;
+      const k = this.#schema.kinds[c.kind]!;
+      const i = view.add(k, c.kind, c.id, c.owner);
+      view.ages[i] = Math.min(lowest(c.samples.told), HISTORY);
+      for (let j = 0; j < k.values; j++) view.values[view.valueAt[i]! + j] = c.numbers[place * k.values + j]!;
+      for (let j = 0; j < k.texts; j++) view.texts[view.textAt[i]! + j] = c.texts[place * k.texts + j]!;
+    }
+  }
+
+  /** A fingerprint of what the server knows the client to see. */
+  hash(): number {
+    const h = new Hasher();
+    for (const c of this.#copies) {
+      const place = this.#newest(c, this.#acks | 1);
+      if (place < 0) continue;
+      h.begin(c.id, c.kind);
+      if (place < HISTORY) {
+        const k = this.#schema.kinds[c.kind]!;
+        h.text(c.owner);
+        for (let j = 0; j < k.values; j++) h.word(c.numbers[place * k.values + j]!);
+        for (let j = 0; j < k.texts; j++) h.text(c.texts[place * k.texts + j]!);
+      }
+      h.end();
+    }
+    const sum: Hash = h.sum();
+    return sum.upper;
+  }
+}
+
+/** base + (base-older) * ahead/behind, rounded half up, within 0 to top. */
+function onward(base: number, older: number, ahead: number, behind: number, top: number): number {
+  if (base === older) return base;
+  const moved = (base - older) * ahead; // below 2^38: all of this is exact
+  return Math.max(0, Math.min(base + Math.floor((2 * moved + behind) / (2 * behind)), top));
 }

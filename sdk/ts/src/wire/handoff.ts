@@ -1,9 +1,7 @@
 import { ByteReader, utf8Of } from "./bits.ts";
-import { invalid, Message } from "./message.ts";
-import { joinParts, parsePart, type Part } from "./part.ts";
+import { invalid, Message, messageOf } from "./message.ts";
 import { checkToken, TOKEN_SIZE } from "./reconnect.ts";
 
-const MAX_HANDOFF_PARTS = 4;
 const MAX_CERTIFICATES = 4;
 
 /** A seat in another session, see wire/handoff.go. */
@@ -23,18 +21,11 @@ export interface Handoff {
   readonly token: Uint8Array;
 }
 
-/** Reads one payload of the message. @internal */
-export function parseHandoffPart(payload: Uint8Array): Part {
-  return parsePart(payload, Message.Handoff, MAX_HANDOFF_PARTS);
-}
-
-/** Puts a handoff together from all parts' data, in order. @internal */
-export function joinHandoff(sum: number, data: readonly Uint8Array[]): Handoff {
-  return parseHandoff(joinParts(sum, data));
-}
-
-function parseHandoff(b: Uint8Array): Handoff {
+/** Reads the message. @internal */
+export function parseHandoff(b: Uint8Array): Handoff {
+  if (messageOf(b) !== Message.Handoff) throw invalid(`not a handoff of ${b.length} bytes`);
   const r = new ByteReader(b);
+  r.byte();
   const session = utf8Of(r.word());
   const place = utf8Of(r.word());
   const version = r.uint32();

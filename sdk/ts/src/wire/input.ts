@@ -4,9 +4,9 @@ import { Message } from "./message.ts";
 /** Moves that one input carries: the newest and those before it that the server may not have. @internal */
 export const MAX_MOVES = 8;
 
-const MAX_INPUT = 80; // bytes, with room to spare
+const MAX_INPUT = 84; // bytes, with room to spare
 
-/** What a player wants for one step; x and y are -127 to 127. @internal */
+/** What a player wants for one step; x and y are -127 to 127. */
 export interface Move {
   x: number;
   y: number;
@@ -28,16 +28,14 @@ function axis(v: number): number {
 export interface Input {
   /** Of the newest move, from 1. */
   sequence: number;
-  /** Newest snapshot that was decoded; 0: send a whole one. */
+  /** Newest snapshot that was decoded; 0: all is to be sent anew. */
   ack: number;
-  /** The welcome was received. */
-  welcomed: boolean;
+  /** Which before it were: bit i is the tick i+1 before ack. */
+  came: number;
   /** The client's clock, milliseconds modulo 65,536. */
   sent: number;
   /** 1 to MAX_MOVES, the newest last. */
   moves: readonly Move[];
-  /** Number of the newest reconnect token that came; 0: none. */
-  reconnect: number;
 }
 
 /** Writes the message. @internal */
@@ -47,8 +45,8 @@ export function encodeInput(i: Input): Uint8Array {
   const w = new BitWriter(out, 1);
   w.bits(i.sequence, 32);
   w.bits(i.ack, 32);
+  w.bits(i.came, 31);
   w.bits(i.sent, 16);
-  w.flag(i.welcomed);
   w.bits(i.moves.length - 1, 3);
   let before: Move = { x: 0, y: 0, buttons: 0 };
   for (const m of i.moves) {
@@ -61,6 +59,5 @@ export function encodeInput(i: Input): Uint8Array {
     }
     before = m;
   }
-  if (i.reconnect !== 0) w.bits(i.reconnect, 2); // nothing is 0
   return w.finish();
 }

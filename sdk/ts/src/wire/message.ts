@@ -1,14 +1,12 @@
 /** The number of the language that this client speaks; the welcome says the server's. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 5;
 
 /** Bytes of one message at most. */
 export const MAX_PAYLOAD = 1150;
 /** Ticks that both sides keep for later snapshots to refer to. */
 export const HISTORY = 32;
-/** Payloads of one snapshot at most. */
-export const MAX_PARTS = 16;
 
-/** The first byte of a payload. Receivers ignore those that they do not know. */
+/** The first byte of a state, a message or a last word. Receivers ignore those that they do not know. */
 export const Message = {
   None: 0,
   Welcome: 1,
@@ -17,6 +15,7 @@ export const Message = {
   Input: 4,
   Reconnect: 5,
   Handoff: 6,
+  Place: 7,
 } as const;
 
 /** Says which message a payload is. */
@@ -41,4 +40,9 @@ export class WireError extends Error {
 /** @internal */
 export function invalid(message: string): WireError {
   return new WireError("invalid", message);
+}
+
+/** @internal */
+export function unsupported(message: string): WireError {
+  return new WireError("unsupported", message);
 }

@@ -1,8 +1,7 @@
 import { ByteReader } from "./bits.ts";
 import { invalid, Message, messageOf } from "./message.ts";
 
-const SIZE = 1 + 1 + 3 * 8 + 24 + 1024 + 4 + 2 * 32;
-const NUMBERS = 3;
+const SIZE = 1 + 3 * 8 + 24 + 1024 + 4 + 2 * 32;
 /** Bytes of a connect token. @internal */
 export const TOKEN_SIZE = 2048;
 const TOKEN_VERSION = "NETCODE 1.02\0";
@@ -14,8 +13,6 @@ const MAX_SERVERS = 32;
  * without the server's addresses; see wire/reconnect.go.
  */
 export interface Reconnect {
-  /** 1 to 3; inputs say which one came. */
-  readonly number: number;
   /** Unix seconds, by the registry's clock. */
   readonly expire: number;
   /** What stands before a token's addresses, and after them. @internal */
@@ -29,13 +26,11 @@ export function parseReconnect(payload: Uint8Array): Reconnect {
   if (messageOf(payload) !== Message.Reconnect || payload.length !== SIZE) {
     throw invalid(`not a reconnect of ${payload.length} bytes`);
   }
-  const number = payload[1]!;
-  if (number < 1 || number > NUMBERS) throw invalid(`a reconnect token has the number ${number}`);
-  const r = new ByteReader(payload.subarray(10));
+  const r = new ByteReader(payload.subarray(9));
   const create = r.uint64();
   const expire = r.uint64();
   if (create > expire) throw invalid("a reconnect token expires before it was made");
-  return { number, expire, head: payload.slice(2, 2 + HEAD), keys: payload.slice(2 + HEAD) };
+  return { expire, head: payload.slice(1, 1 + HEAD), keys: payload.slice(1 + HEAD) };
 }
 
 /** Makes the connect token, 2048 bytes, for the addresses of the one that the client came with. */

@@ -1,5 +1,6 @@
 import { ByteReader } from "./bits.ts";
-import { invalid } from "./message.ts";
+import { invalid, unsupported } from "./message.ts";
+import { TABLES_SUM } from "./tables.ts";
 
 const MAX_KINDS = 32;
 const MAX_FIELDS = 32; // of one kind
@@ -7,6 +8,12 @@ const MAX_NAME = 32; // bytes
 const MAX_TEXT = 64; // bytes of a string field
 const MAX_ENTITY_BITS = 8000; // so that an entity fits one payload
 const MAX_SCHEMA_BYTES = 8192;
+// Bits of a field's type that say who sees it.
+const FIELD_OWNER = 1 << 6;
+const FIELD_WITHIN = 1 << 7;
+// Bits of a kind's number of fields that say how it moves.
+const KIND_SOLID = 1 << 6;
+const KIND_WALKS = 1 << 7;
 
 /** Entities of one world at most. */
 export const MAX_ENTITIES = 4096;
@@ -25,6 +32,21 @@ export interface Field {
   readonly max: number;
   /** Of numbers: the size of a step. */
   readonly precision: number;
+  /** Only the entity's owner sees it. */
+  readonly owner: boolean;
+  /** Who is this near sees it; 0: whoever sees the entity. Others see min, false or "". */
+  readonly within: number;
+}
+
+/** Who sees the fields of an entity: how many of the kind's distances he is within, and whether it is his. */
+const VARIANT_OWNER = 4;
+/** @internal */
+export const VARIANT_BITS = 3;
+const MAX_DISTANCES = 3;
+
+/** Whether a player sees a field. @internal */
+export function seenBy(s: Slot, variant: number): boolean {
+  return (variant & VARIANT_OWNER) !== 0 || (!s.owner && variant >= s.near);
 }
 
 /** Where and how a field is kept. @internal */
@@ -41,12 +63,31 @@ export interface Slot {
   readonly min: number;
   readonly max: number;
   readonly step: number;
+  /** Seen by who is within so many distances. */
+  readonly near: number;
+  readonly owner: boolean;
 }
+
+/** How entities of a kind move and stand in the way, as far as the place says it. */
+export interface Gait {
+  /** How far an entity goes in a second at full input, along x and y; 0: the place does not say how it moves. */
+  readonly speed: number;
+  /** Of the circle that runs against solid entities; 0: it runs against none. */
+  readonly radius: number;
+  /** The field angle is where it goes. */
+  readonly turns: boolean;
+  /** It is in the way: a circle by x, y and radius, or a box around x, y by width and height. */
+  readonly solid: boolean;
+}
+
+const STILL: Gait = { speed: 0, radius: 0, turns: false, solid: false };
+const MAX_SPEED = 1e6;
 
 /** A kind of entities, as the place defined it. */
 export class Kind {
   readonly name: string;
   readonly fields: readonly Field[];
+  readonly gait: Gait;
   /** @internal */
   readonly slots: readonly Slot[];
   /** Fields that are integers on the wire. @internal */
@@ -56,14 +97,17 @@ export class Kind {
   #index: Map<string, number>;
 
   /** @internal */
-  constructor(name: string, fields: readonly Field[]) {
+  constructor(name: string, fields: readonly Field[], gait: Gait = STILL) {
     this.name = name;
+    this.gait = gait;
     this.fields = fields;
     this.#index = new Map();
     const slots: Slot[] = [];
     let values = 0;
     let texts = 0;
     let bits = 0;
+    const distances = [...new Set(fields.map((f) => f.within).filter((d) => d > 0))].sort((a, b) => b - a);
+    if (distances.length > MAX_DISTANCES) throw invalid(`kind ${name} has fields with ${distances.length} distances`);
     for (const [i, f] of fields.entries()) {
       if (this.#index.has(f.name)) throw invalid(`field ${name}.${f.name} is defined twice`);
       this.#index.set(f.name, i);
@@ -76,12 +120,27 @@ export class Kind {
         number: f.kind === "number", bool: f.kind === "bool",
         index: text ? texts++ : values++,
         min: f.min, max: f.max, step: stepOf(f),
+        near: distances.indexOf(f.within) + 1, owner: f.owner,
       });
     }
     if (bits > MAX_ENTITY_BITS) throw invalid(`kind ${name} takes up to ${bits} bits`);
     this.slots = slots;
     this.values = values;
     this.texts = texts;
+    this.#check(gait);
+  }
+
+  /** Throws unless the kind has what its gait goes by. */
+  #check(g: Gait): void {
+    const walks = g.speed !== 0 || g.radius !== 0 || g.turns;
+    if (walks && !(g.speed > 0 && g.speed <= MAX_SPEED && g.radius >= 0 && g.radius <= MAX_SPEED)) {
+      throw invalid(`kind ${this.name} has speed ${g.speed} and radius ${g.radius}`);
+    }
+    const numeric = (name: string): boolean => ["number", "integer"].includes(this.fields[this.field(name)]?.kind ?? "");
+    const needs = [
+      ...(walks || g.solid ? ["x", "y"] : []), ...(g.turns ? ["angle"] : []), ...(g.solid && !numeric("radius") ? ["width", "height"] : []),
+    ];
+    for (const name of needs) if (!numeric(name)) throw invalid(`kind ${this.name} has no number ${name}, by which it moves or is in the way`);
   }
 
   /** The index of the field called name, -1 if there is none. */
@@ -137,29 +196,46 @@ function steps(f: Field, where: string): number {
 
 /** Reads a schema, and nothing more. @internal */
 export function parseSchema(b: Uint8Array): Schema {
-  if (b.length > 1 + MAX_SCHEMA_BYTES) throw invalid(`a schema has ${b.length} bytes`);
+  if (b.length > 5 + MAX_SCHEMA_BYTES) throw invalid(`a schema has ${b.length} bytes`);
   const r = new ByteReader(b);
   const kinds: Kind[] = [];
+  const sum = r.uint32();
+  if (!r.short && sum !== TABLES_SUM) throw unsupported("the server's tables are not this client's");
   const count = r.byte();
   if (count > MAX_KINDS) throw invalid(`a schema has ${count} kinds`);
   for (let i = 0; i < count && !r.short; i++) {
     const name = word(r, "kind");
     const fields: Field[] = [];
-    const n = r.byte();
+    const rule = r.byte();
+    const n = rule & ~(KIND_SOLID | KIND_WALKS);
     if (n > MAX_FIELDS) throw invalid(`kind ${name} has ${n} fields`);
     for (let j = 0; j < n && !r.short; j++) fields.push(parseField(r, name));
     if (r.short) break;
     if (kinds.some((k) => k.name === name)) throw invalid(`kind ${name} is defined twice`);
-    kinds.push(new Kind(name, fields));
+    kinds.push(new Kind(name, fields, parseGait(r, name, rule)));
   }
   if (r.short || r.at !== b.length) throw invalid(`a schema of ${b.length} bytes ends at the wrong place`);
   return new Schema(kinds);
 }
 
+function parseGait(r: ByteReader, of: string, rule: number): Gait {
+  const solid = (rule & KIND_SOLID) !== 0;
+  if ((rule & KIND_WALKS) === 0) return { ...STILL, solid };
+  const gait = { speed: r.double(), radius: r.double(), turns: (r.byte() & 1) !== 0, solid };
+  if (gait.speed === 0 && !r.short) throw invalid(`kind ${of} walks without a speed`);
+  return r.short ? STILL : gait;
+}
+
+/** What a field goes round in: a number that spans 2π or 360 is an angle. 0: it is none. */
+export function turnOf(f: Field): number {
+  if (f.kind !== "number") return 0;
+  return [2 * Math.PI, 360].find((turn) => Math.abs(f.max - f.min - turn) <= f.precision) ?? 0;
+}
+
 function parseField(r: ByteReader, of: string): Field {
   const name = word(r, `field of ${of}`);
   const type = r.byte();
-  const kind = fieldKinds[type];
+  const kind = fieldKinds[type & ~(FIELD_OWNER | FIELD_WITHIN)];
   let min = 0;
   let max = 0;
   let precision = 0;
@@ -178,7 +254,9 @@ function parseField(r: ByteReader, of: string): Field {
     case undefined:
       throw invalid(`field ${of}.${name} has the unknown type ${type}`);
   }
-  return { name, kind, min, max, precision };
+  const within = (type & FIELD_WITHIN) !== 0 ? r.double() : 0;
+  if (!(within >= 0) || within === Infinity) throw invalid(`field ${of}.${name} is seen within ${within}`);
+  return { name, kind, min, max, precision, owner: (type & FIELD_OWNER) !== 0, within };
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

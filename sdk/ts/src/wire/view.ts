@@ -8,9 +8,8 @@ export interface Hash {
 }
 
 /**
- * A world at one tick as integers: entities in the order of their IDs. The
- * server's and the client's views of a tick are the same, and so is their hash.
- * It keeps its memory when it is reset.
+ * A world at one tick as integers: entities in the order of their IDs, each as it
+ * was told last. It keeps its memory when it is reset.
  */
 export class View {
   tick = 0;
@@ -19,6 +18,8 @@ export class View {
   ids = new Uint32Array(64);
   kinds = new Uint8Array(64);
   owners: string[] = [];
+  /** Ticks before tick that an entity was told; HISTORY: long ago. One that did not change has an age, too. */
+  ages = new Uint8Array(64);
   /** Where an entity's values begin in values, and its texts in texts. */
   valueAt = new Uint32Array(64);
   textAt = new Uint32Array(64);
@@ -41,11 +42,13 @@ export class View {
     if (i === this.ids.length) {
       this.ids = grow(this.ids, i + 1);
       this.kinds = grow(this.kinds, i + 1);
+      this.ages = grow(this.ages, i + 1);
       this.valueAt = grow(this.valueAt, i + 1);
       this.textAt = grow(this.textAt, i + 1);
     }
     this.ids[i] = id;
     this.kinds[i] = kind;
+    this.ages[i] = 0;
     this.owners[i] = owner;
     this.valueAt[i] = this.#valueEnd;
     this.textAt[i] = this.#textEnd;
@@ -55,30 +58,6 @@ export class View {
     this.#valueEnd = values;
     for (let j = 0; j < k.texts; j++) this.texts[this.#textEnd++] = "";
     return i;
-  }
-
-  /** Takes back the last add. @internal */
-  drop(): void {
-    const i = --this.count;
-    this.#valueEnd = this.valueAt[i]!;
-    this.#textEnd = this.textAt[i]!;
-  }
-
-  /** Brings entities into order, and says whether each ID is there once. @internal */
-  sort(): boolean {
-    const { ids, count } = this;
-    let sorted = true;
-    for (let i = 1; i < count && sorted; i++) sorted = ids[i]! > ids[i - 1]!;
-    if (sorted) return true;
-    const order = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => ids[a]! - ids[b]!);
-    this.ids = order.map((i) => ids[i]!);
-    for (let i = 1; i < count; i++) if (this.ids[i] === this.ids[i - 1]) return false;
-    const { kinds, owners, valueAt, textAt } = this;
-    this.kinds = Uint8Array.from(order, (i) => kinds[i]!);
-    this.owners = Array.from(order, (i) => owners[i]!);
-    this.valueAt = order.map((i) => valueAt[i]!);
-    this.textAt = order.map((i) => textAt[i]!);
-    return true;
   }
 
   /** The index of the entity with an ID, -1 if it is not there. */
@@ -99,6 +78,7 @@ export class View {
     this.count = from.count;
     this.ids = copied(this.ids, from.ids, from.count);
     this.kinds = copied(this.kinds, from.kinds, from.count);
+    this.ages = copied(this.ages, from.ages, from.count);
     this.valueAt = copied(this.valueAt, from.valueAt, from.count);
     this.textAt = copied(this.textAt, from.textAt, from.count);
     this.#valueEnd = from.#valueEnd;
@@ -108,26 +88,20 @@ export class View {
     for (let i = 0; i < from.#textEnd; i++) this.texts[i] = from.texts[i]!;
   }
 
-  /** The fingerprint that the server makes too; for finding faults. */
+  /** A fingerprint of all entities; for finding faults. */
   hash(schema: Schema): Hash {
-    const h = new Lanes();
-    let upper = 0;
-    let lower = 0;
+    const h = new Hasher();
     for (let i = 0; i < this.count; i++) {
       const k = schema.kinds[this.kinds[i]!]!;
-      h.upper = 0x9747b28c | 0;
-      h.lower = 0x3c6ef372 | 0;
-      h.word(this.ids[i]!);
-      h.word(this.kinds[i]!);
+      h.begin(this.ids[i]!, this.kinds[i]!);
       h.text(this.owners[i]!);
       const value = this.valueAt[i]!;
       for (let j = 0; j < k.values; j++) h.word(this.values[value + j]!);
       const text = this.textAt[i]!;
       for (let j = 0; j < k.texts; j++) h.text(this.texts[text + j]!);
-      upper = (upper + finish(h.upper)) | 0;
-      lower = (lower + finish(h.lower)) | 0;
+      h.end();
     }
-    return { upper: upper >>> 0, lower: lower >>> 0 };
+    return h.sum();
   }
 }
 
@@ -146,9 +120,30 @@ export function stringOf(view: View, i: number, k: Kind, field: number): string 
   return textOf(view.texts[view.textAt[i]! + s.index]!);
 }
 
-class Lanes {
+/** Makes fingerprints of entities; see wire/hash.go. @internal */
+export class Hasher {
   upper = 0;
   lower = 0;
+  #upper = 0;
+  #lower = 0;
+
+  /** Begins an entity. */
+  begin(id: number, kind: number): void {
+    this.upper = 0x9747b28c | 0;
+    this.lower = 0x3c6ef372 | 0;
+    this.word(id);
+    this.word(kind);
+  }
+
+  /** Adds the entity. */
+  end(): void {
+    this.#upper = (this.#upper + finish(this.upper)) | 0;
+    this.#lower = (this.#lower + finish(this.lower)) | 0;
+  }
+
+  sum(): Hash {
+    return { upper: this.#upper >>> 0, lower: this.#lower >>> 0 };
+  }
 
   word(w: number): void {
     this.upper = Math.imul(this.upper ^ w, 0x9e3779b1);

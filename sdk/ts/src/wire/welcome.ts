@@ -1,9 +1,6 @@
 import { ByteReader, utf8Of } from "./bits.ts";
-import { invalid, Message, PROTOCOL, WireError } from "./message.ts";
-import { joinParts, parsePart, type Part } from "./part.ts";
+import { invalid, Message, messageOf, PROTOCOL, unsupported } from "./message.ts";
 import { parseSchema, type Schema } from "./schema.ts";
-
-const MAX_WELCOME_PARTS = 8;
 
 /** What the server says first. */
 export interface Welcome {
@@ -19,21 +16,14 @@ export interface Welcome {
   readonly schema: Schema;
 }
 
-/** Reads one payload of the message. @internal */
-export function parseWelcomePart(payload: Uint8Array): Part {
-  return parsePart(payload, Message.Welcome, MAX_WELCOME_PARTS);
-}
-
-/** Puts the content together from all parts' data, in order. @internal */
-export function joinWelcome(sum: number, data: readonly Uint8Array[]): Welcome {
-  return parseWelcome(joinParts(sum, data));
-}
-
-function parseWelcome(b: Uint8Array): Welcome {
+/** Reads the message. @internal */
+export function parseWelcome(b: Uint8Array): Welcome {
+  if (messageOf(b) !== Message.Welcome) throw invalid(`not a welcome of ${b.length} bytes`);
   const r = new ByteReader(b);
+  r.byte();
   const protocol = r.uint16();
   if (!r.short && protocol !== PROTOCOL) {
-    throw new WireError("unsupported", `the server speaks protocol ${protocol}, this client ${PROTOCOL}`);
+    throw unsupported(`the server speaks protocol ${protocol}, this client ${PROTOCOL}`);
   }
   const tickRate = r.byte();
   const capacity = r.uint16();

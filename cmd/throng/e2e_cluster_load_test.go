@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/agones/kind"
+	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/load"
+	standin "github.com/throng-gg/throng/test/agones"
+	paper "github.com/throng-gg/throng/test/agones/control"
+	"github.com/throng-gg/throng/test/lab"
+)
+
+// quick is a stand-in that waits for little.
+var quick = standin.Options{BatchWait: 20 * time.Millisecond, Lag: 20 * time.Millisecond, ExitLag: 100 * time.Millisecond, Ports: [2]int32{7000, 9000}}
+
+// TestBurstOnCluster: 200 players come at once to 20 places that nobody plays.
+// 20 servers are used, no more, and all players are seated and come in.
+func TestBurstOnCluster(t *testing.T) {
+	lab.Require(t)
+	const places, each = 20, 10
+	var doors atomic.Pointer[string]
+	c := startCloud(t, 60, quick, func() string { return *doors.Load() })
+	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, c), "--warm", "8", "--max", "60")
+	doors.Store(&r.url)
+	eventually(t, 60*time.Second, "the control plane is ready", planes[0].ready)
+	for i := range places {
+		r.publish(fmt.Sprintf("burst-%d", i), fmt.Sprint(each), "-- nobody plays here\n")
+	}
+	players := make([]*client.Door, places*each)
+	for i := range players {
+		players[i] = r.as(throng.PlayerID(fmt.Sprintf("burst-%d", i)), api.RolePlayer)
+	}
+	seated := make([]client.Assignment, len(players))
+	var slowest atomic.Int64
+	var group sync.WaitGroup
+	begun := time.Now()
+	for i, door := range players {
+		group.Go(func() {
+			p := throng.PlayerID(fmt.Sprintf("burst-%d", i))
+			var err error
+			seated[i], err = door.Matchmake(t.Context(), throng.Ticket{
+				Key: throng.TicketKey{Caller: p, Ticket: throng.TicketID("tkt-" + p)}, Place: throng.PlaceID(fmt.Sprintf("burst-%d", i%places)), Party: []throng.PlayerID{p}, Mode: throng.ModeDropIn,
+			})
+			took := time.Since(begun)
+			if err == nil {
+				err = c.arrive(t.Context(), seated[i])
+			}
+			if err != nil {
+				t.Errorf("player %d: %v", i, err)
+			}
+			for old := slowest.Load(); int64(took) > old && !slowest.CompareAndSwap(old, int64(took)); old = slowest.Load() {
+			}
+		})
+	}
+	group.Wait()
+	full := map[throng.SessionID]int{}
+	for _, a := range seated {
+		full[a.Session]++
+	}
+	bound := r.metric(`throng_server_openings_total{result="bound"}`)
+	t.Logf("%d players at %d places: %d sessions, %.0f servers used, the last seat after %v", len(seated), places, len(full), bound, time.Duration(slowest.Load()).Round(time.Millisecond))
+	if len(full) != places || bound != places {
+		t.Errorf("got %d sessions on %.0f servers, want %d", len(full), bound, places)
+	}
+	for id, n := range full {
+		if n != each {
+			t.Errorf("session %s has %d players, want %d", id, n, each)
+		}
+	}
+}
+
+// arrive lets a player in at the simulated server of his session.
+func (c *cloud) arrive(ctx context.Context, a client.Assignment) error {
+	s := c.host.Server(a.Session)
+	if s == nil {
+		return throng.Errorf(throng.NotFound, "no server hosts %s", a.Session)
+	}
+	return s.Arrive(ctx, a.JoinToken)
+}
+
+// TestSustainedOnCluster opens and ends sessions as fast as the cluster makes
+// servers, which is measured without a control plane first. No server hosts two
+// sessions. Cluster, control plane, Redis and game servers share this machine, so
+// that the two figures are not of the same work.
+func TestSustainedOnCluster(t *testing.T) {
+	lab.Require(t)
+	if soakTimes(t) == 0 {
+		t.Skip("NOT MEASURED without THRONG_SOAK: openings and endings beside the cluster's own rate")
+	}
+	const span = 20 * time.Second
+	var doors atomic.Pointer[string]
+	c := startCloud(t, sustained, quick, func() string { return *doors.Load() })
+	before := c.spent(0)
+	bare := c.churn(span)
+	alone := c.spent(0).minus(before)
+	most := strconv.Itoa(sustained)
+	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, c), "--warm", "30", "--warm-most", "30", "--max", most)
+	doors.Store(&r.url)
+	eventually(t, 60*time.Second, "the control plane is ready", planes[0].ready)
+
+	operator := r.as("operator", api.RoleOperator)
+	pid := planes[0].prog.cmd.Process.Pid
+	before = c.spent(pid)
+	waited := 0 * time.Second // of all openings, for their seats
+	var mu sync.Mutex
+	hosts := map[*load.Server]throng.SessionID{}
+	refused := 0
+	pace := pace{span: span}
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range 32 {
+		group.Go(func() {
+			for pace.goesOn() {
+				o := r.openOne(operator, int(next.Add(1)), func(a client.Assignment) {
+					mu.Lock()
+					defer mu.Unlock()
+					s := c.host.Server(a.Session)
+					if other, used := hosts[s]; used && s != nil {
+						t.Errorf("a server hosts %s and hosted %s", a.Session, other)
+					}
+					hosts[s] = a.Session
+				})
+				mu.Lock()
+				waited += o.took
+				switch {
+				case o.err != nil && throng.KindOf(o.err) == throng.NoCapacity:
+					refused++
+				case o.err != nil:
+					t.Error(o.err)
+				default:
+					pace.step()
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	rate := pace.rate()
+	used := c.spent(pid).minus(before)
+	t.Logf("the cluster alone: %.1f servers/s; opened and ended: %.1f sessions/s, which is %.0f %%; %d refused; %d servers, none twice; a seat after %v on average, %.0f openings waited for a server, %.0f did not",
+		bare, rate, 100*rate/bare, refused, len(hosts), (waited / time.Duration(next.Load())).Round(time.Millisecond),
+		r.metric(`throng_stock_draws_total{result="waits"}`), r.metric(`throng_stock_draws_total{result="ready"}`))
+	t.Logf("CPU alone: %v; with sessions: %v", alone, used)
+	if rate < bare/4 {
+		t.Errorf("got %.1f sessions/s beside %.1f servers/s of the cluster alone", rate, bare)
+	}
+	c.noneLeft(r)
+}
+
+var testsBegun = time.Now()
+
+// spending is the processor time of what takes part.
+type spending struct {
+	took                   time.Duration
+	cluster, control, test time.Duration // test is Agones' stand-in, the game servers and who opens
+}
+
+// spent is what was spent so far, with that of a control plane, if there is one.
+func (c *cloud) spent(control int) spending {
+	s := spending{took: time.Since(testsBegun), test: processorTime(os.Getpid())}
+	for _, p := range c.cluster.Processes() {
+		s.cluster += processorTime(p.PID())
+	}
+	if control != 0 {
+		s.control = processorTime(control)
+	}
+	return s
+}
+
+func (s spending) minus(t spending) spending {
+	return spending{s.took - t.took, s.cluster - t.cluster, s.control - t.control, s.test - t.test}
+}
+
+// String is said of a difference.
+func (s spending) String() string {
+	return fmt.Sprintf("%v in %v: cluster %v, control plane %v, stand-in, game servers and openers %v",
+		s.cluster+s.control+s.test, s.took.Round(time.Second), s.cluster, s.control, s.test)
+}
+
+// churn allocates and deletes servers with many callers, and returns how many a
+// second the cluster replaces.
+func (c *cloud) churn(span time.Duration) float64 {
+	c.t.Helper()
+	body, err := json.Marshal(kind.GameServerAllocation{
+		APIVersion: "allocation.agones.dev/v1", Kind: "GameServerAllocation",
+		Spec: kind.AllocationSpec{Selectors: []kind.Selector{{MatchLabels: map[string]string{kind.LabelFleet: "warm"}}}},
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	pace := pace{span: span}
+	var group sync.WaitGroup
+	for range 32 {
+		group.Go(func() {
+			for pace.goesOn() {
+				text, err := c.kube.RESTClient().Post().AbsPath("/apis/allocation.agones.dev/v1/namespaces/default/gameserverallocations").
+					SetHeader("Content-Type", "application/json").Body(body).DoRaw(c.t.Context())
+				var a kind.GameServerAllocation
+				if err == nil {
+					err = json.Unmarshal(text, &a)
+				}
+				if err != nil || a.Status.State != kind.Allocated {
+					napE2E(c.t.Context(), 20*time.Millisecond)
+					continue
+				}
+				if err := c.kube.RESTClient().Delete().AbsPath("/apis/agones.dev/v1/namespaces/default/gameservers/" + a.Status.GameServerName).Do(c.t.Context()).Error(); err != nil {
+					c.t.Error(err)
+				}
+				pace.step()
+			}
+		})
+	}
+	group.Wait()
+	return pace.rate()
+}
+
+// sustained is how many servers the Fleet has.
+const sustained = 120
+
+// pace is how many servers a second are used, once those that were ready at first
+// are used up.
+type pace struct {
+	span time.Duration
+
+	mu    sync.Mutex
+	steps int       // guarded by mu
+	begun time.Time // guarded by mu; when it began to count
+	last  time.Time // guarded by mu
+}
+
+func (p *pace) step() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = time.Now()
+	if p.steps++; p.steps == sustained {
+		p.begun = p.last
+	}
+}
+
+func (p *pace) goesOn() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun.IsZero() || time.Since(p.begun) < p.span
+}
+
+func (p *pace) rate() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.last.After(p.begun) {
+		return 0
+	}
+	return float64(p.steps-sustained) / p.last.Sub(p.begun).Seconds()
+}
+
+// TestQuotaOnCluster: a quota lets the cluster make no more pods. The sessions go
+// on, joins beyond are told no_capacity, and when the quota is larger servers
+// come without anybody's hands.
+func TestQuotaOnCluster(t *testing.T) {
+	lab.Require(t)
+	const room = 8
+	var doors atomic.Pointer[string]
+	lc := lab.Start(t, lab.Options{Controllers: true})
+	o := quick
+	o.Pods, o.SDKImage = paper.PaperPods, "none.test/sidecar"
+	c := startCloudOn(t, lc, 0, o, func() string { return *doors.Load() })
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "few"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(room, resource.DecimalSI)}},
+	}
+	quotas := c.kube.CoreV1().ResourceQuotas("default")
+	if _, err := quotas.Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 60*time.Second, "the quota counts", func() bool {
+		q, err := quotas.Get(t.Context(), "few", metav1.GetOptions{})
+		return err == nil && len(q.Status.Hard) > 0
+	})
+	if _, err := c.Fleets.Patch(t.Context(), "default", "warm", []byte(`{"spec":{"replicas":20}}`)); err != nil {
+		t.Fatal(err)
+	}
+	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, c), "--warm", "2", "--max", "40")
+	doors.Store(&r.url)
+	eventually(t, 60*time.Second, "the control plane is ready", planes[0].ready)
+	open := func(i int) (throng.SessionID, error) {
+		p := throng.PlayerID(fmt.Sprintf("quota-%d", i))
+		a, err := r.as(p, api.RolePlayer).MatchmakeOnce(t.Context(), throng.Ticket{
+			Key: throng.TicketKey{Caller: p, Ticket: throng.TicketID("tkt-" + p)}, Place: "arena", Party: []throng.PlayerID{p}, Mode: throng.ModeNew,
+		})
+		return a.Session, err
+	}
+	sessions := make([]throng.SessionID, 0, room)
+	for i := range room {
+		s, err := open(i)
+		if err != nil {
+			t.Fatalf("opening %d of %d: %v", i, room, err)
+		}
+		sessions = append(sessions, s)
+	}
+	asked := time.Now()
+	if s, err := open(room); throng.KindOf(err) != throng.NoCapacity {
+		t.Errorf("an opening beyond the quota: got %q, %v, want no_capacity", s, err)
+	} else {
+		t.Logf("beyond the quota, after %v: %v", time.Since(asked).Round(time.Millisecond), err)
+	}
+	var living []throng.SessionID
+	for _, s := range r.sessions("arena") {
+		if s.State == "open" {
+			living = append(living, throng.SessionID(s.ID))
+		}
+	}
+	for _, s := range sessions {
+		if !slices.Contains(living, s) {
+			t.Errorf("session %s does not go on: %v", s, living)
+		}
+	}
+	if err := quotas.Delete(t.Context(), "few", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	took := eventually(t, 60*time.Second, "openings go on", func() bool {
+		next := room + 1 + int(time.Since(asked)/time.Millisecond)
+		_, err := open(next)
+		return err == nil
+	})
+	t.Logf("an opening succeeds %v after the quota went", took.Round(time.Millisecond))
+}

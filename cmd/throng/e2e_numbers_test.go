@@ -1,0 +1,176 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/api/gen"
+	"github.com/throng-gg/throng/bot"
+)
+
+// TestCheatIsBannedAndNumbersAreRight: one of two players jumps about in a place
+// whose max_speed does not allow it. He is thrown out, told why, and kept out until
+// an operator lets him in again; the other stays. What the place's numbers say is
+// what happened, also after the platform has restarted.
+func TestCheatIsBannedAndNumbersAreRight(t *testing.T) {
+	t.Parallel()
+	r := startDev(t)
+	r.publish("meadow", "6\nmax_speed: 9", `
+local number = {type = "number", min = 0, max = 100, precision = 0.01}
+local kind = world.kind("walker", {x = number, y = number})
+local own = {}
+place.on("join", function(p) own[p.id] = world.spawn(kind, {x = 10, y = 10}, p) end)
+place.on("tick", function()
+  if own.eve and place.tick % 30 == 0 then own.eve.x = (own.eve.x + 50) % 100 end
+end)
+place.on("leave", function(p) own[p.id]:remove() own[p.id] = nil end)`)
+	ada := r.enter("meadow", nil, throng.ModeDropIn, "ada")[0]
+	eve, begun := r.enter("meadow", nil, throng.ModeDropIn, "eve")[0], time.Now()
+
+	select {
+	case err := <-eve.done:
+		t.Logf("after %s she was told: %v", time.Since(begun).Round(time.Millisecond), err)
+	case <-time.After(time.Minute):
+		t.Fatal("who jumps about was not thrown out within a minute")
+	}
+	again := throng.Ticket{
+		Key: throng.TicketKey{Caller: "eve", Ticket: "again"}, Place: "meadow", Party: []throng.PlayerID{"eve"}, Mode: throng.ModeDropIn,
+	}
+	if _, err := r.as("eve", api.RolePlayer).Matchmake(t.Context(), again); throng.KindOf(err) != throng.Denied || err == nil {
+		t.Errorf("a join of one who is banned: got %v, want denied", err)
+	}
+	if status, out := throngCommand(t, "bans", "--addr", r.url); status != 0 || !strings.Contains(out, "eve") || strings.Contains(out, "ada") {
+		t.Errorf("bans: exit status %d, want eve and not ada in:\n%s", status, out)
+	}
+	if status, out := throngCommand(t, "bans", "why", "eve", "--addr", r.url); status != 0 || !strings.Contains(out, "rule teleport") {
+		t.Errorf("why: exit status %d, want the rule in:\n%s", status, out)
+	}
+	if status, out := throngCommand(t, "bans", "lift", "eve", "--addr", r.url); status != 0 {
+		t.Errorf("lift: exit status %d:\n%s", status, out)
+	}
+	var back error
+	eventually(t, 30*time.Second, "she is let in again", func() bool {
+		_, back = r.as("eve", api.RolePlayer).Matchmake(t.Context(), again)
+		return back == nil || throng.KindOf(back) != throng.Denied
+	})
+	if back != nil {
+		t.Errorf("after it was lifted: got %v, want a seat", back)
+	}
+	r.playing(ada)
+	ada.leave()
+
+	r.wantStays("meadow", 2)
+	r.prog.stop(syscall.SIGINT)
+	p := start(t, throngBinary(t), "dev", "--addr", "127.0.0.1:0", "--data", r.data)
+	r = newRegion(t, p, urlOf(p), r.data)
+	r.wantStays("meadow", 2)
+	if status, out := throngCommand(t, "bans", "why", "eve", "--addr", r.url); status != 0 || !strings.Contains(out, "rule teleport") || !strings.Contains(out, "lifted") {
+		t.Errorf("why, after a restart: exit status %d, want the rule, lifted, in:\n%s", status, out)
+	}
+}
+
+// wantStays waits until a place's numbers say that so many came and left.
+func (r *region) wantStays(place throng.PlaceID, n int64) {
+	r.t.Helper()
+	var got gen.PlaceCounts
+	eventually(r.t, 30*time.Second, "the numbers say that all came and left", func() bool {
+		numbers, err := r.as("operator", api.RoleOperator).Numbers(r.t.Context(), place)
+		got = numbers.Total
+		return err == nil && got.Joins == n && got.Leaves == n
+	})
+}
+
+// TestNumbersAreTheBotsOwn: live numbers, and the sums of the Parquet files, are what
+// bots say that they did, and what the place's script says of it.
+func TestNumbersAreTheBotsOwn(t *testing.T) {
+	t.Parallel()
+	r := startDev(t, "--numbers-every", "1s")
+	r.publish("meadow", "6", `
+local number = {type = "number", min = 0, max = 100, precision = 0.01}
+local kind = world.kind("walker", {x = number, y = number})
+local own = {}
+place.on("join", function(p)
+  own[p.id] = world.spawn(kind, {x = 10, y = 10}, p)
+  events.publish("hello", {by = p.id})
+end)
+place.on("leave", function(p) own[p.id]:remove() own[p.id] = nil end)`)
+	report := r.bots(t.Context(), bot.Config{Place: "meadow", Players: 10, For: 3 * time.Second})
+	stays := int64(report.Joined + report.Rejoined + report.HandedOff)
+	if stays < 10 {
+		t.Fatalf("%d stays of 10 bots", stays)
+	}
+	r.wantStays("meadow", stays)
+	var got string
+	want := fmt.Sprintf("%d %d %d", stays, stays, stays)
+	eventually(t, time.Minute, "the files say so, too", func() bool {
+		got = r.numberFiles("meadow")
+		return got == want
+	})
+	if got != want {
+		t.Errorf("files: got joins, leaves, hellos %s, want %s", got, want)
+	}
+	if other, asked := r.askDuckDB("meadow"); !asked {
+		t.Log("NOT TESTED with DuckDB: python3, or THRONG_PYTHON=PROGRAM, has none (pip install duckdb)")
+	} else if other != want {
+		t.Errorf("DuckDB: got joins, leaves, hellos %s, want %s", other, want)
+	}
+}
+
+// askDuckDB lets a reader that is not ours add up a place's files, where there is one.
+func (r *region) askDuckDB(place string) (sums string, asked bool) {
+	r.t.Helper()
+	python := cmp.Or(os.Getenv("THRONG_PYTHON"), "python3") //nolint:forbidigo // a test's own
+	if exec.CommandContext(r.t.Context(), python, "-c", "import duckdb").Run() != nil {
+		return "", false
+	}
+	script := fmt.Sprintf(`import duckdb
+of = lambda what, kind: duckdb.sql(f"select {what} from read_parquet('%s/{kind}/**/*.parquet', hive_partitioning=true) where place = '%s'").fetchall()[0]
+print(*of("sum(joins)::bigint, sum(leaves)::bigint", "minutes"), *of("(sum(count) filter (name = 'place.hello'))::bigint", "counts"))`,
+		filepath.Join(r.data, "consumers", numbersFolder), place)
+	out, err := exec.CommandContext(r.t.Context(), python, "-c", script).CombinedOutput()
+	if err != nil {
+		r.t.Errorf("DuckDB: %v\n%s", err, out)
+	}
+	return strings.TrimSpace(string(out)), true
+}
+
+// numberFiles adds up what a place's Parquet files say: joins, leaves and the events
+// hello of its own.
+func (r *region) numberFiles(place string) string {
+	r.t.Helper()
+	var joins, leaves, hellos int64
+	names, err := filepath.Glob(filepath.Join(r.data, "consumers", numbersFolder, "*", "*", "place="+place, "*.parquet"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, name := range names {
+		type line struct {
+			Joins  int64  `parquet:"joins,optional"`
+			Leaves int64  `parquet:"leaves,optional"`
+			Name   string `parquet:"name,optional"`
+			Count  int64  `parquet:"count,optional"`
+		}
+		lines, err := parquet.ReadFile[line](name)
+		if err != nil {
+			r.t.Fatalf("%s: %v", name, err)
+		}
+		for _, l := range lines {
+			joins, leaves = joins+l.Joins, leaves+l.Leaves
+			if l.Name == "place.hello" {
+				hellos += l.Count
+			}
+		}
+	}
+	return fmt.Sprintf("%d %d %d", joins, leaves, hellos)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/edge/beacon"
+)
+
+// edgeBeaconCmd runs a beacon, or asks one.
+type edgeBeaconCmd struct {
+	Listen    string `default:"0.0.0.0:7810" help:"Where probes come in, by UDP." placeholder:"IP:PORT"`
+	HTTP      string `name:"http" default:"0.0.0.0:7810" help:"Where GET /beacon is answered for clients whose UDP is blocked; empty: nowhere." placeholder:"HOST:PORT"`
+	Metrics   string `help:"Where GET /metrics is answered; empty: nowhere." placeholder:"HOST:PORT"`
+	PerSource int    `default:"50" help:"How many probes a second are answered to one IPv4 address or /64 of IPv6."`
+	Probe     string `help:"Do not run one: measure how far this one is." placeholder:"IP:PORT"`
+	logFlags
+}
+
+// Run answers until e.ctx ends.
+func (c *edgeBeaconCmd) Run(e *env) error {
+	if c.Probe != "" {
+		return c.probe(e)
+	}
+	listen, err := addressOf("--listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	metrics := newMetrics()
+	b, err := beacon.New(beacon.Config{Listen: listen, PerSource: c.PerSource, Metrics: metrics})
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(e.ctx)
+	group.Go(func() error { return b.Run(ctx) })
+	if c.HTTP != "" {
+		group.Go(func() error { return serveHTTP(ctx, "--http", c.HTTP, beacon.Handler()) })
+	}
+	if c.Metrics != "" {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+		group.Go(func() error { return serveHTTP(ctx, "--metrics", c.Metrics, mux) })
+	}
+	fmt.Fprintf(e.out, "throng beacon at %s\n", b.Address())
+	return group.Wait()
+}
+
+// probeWait bounds a probe.
+const probeWait = time.Second
+
+func (c *edgeBeaconCmd) probe(e *env) error {
+	at, err := netip.ParseAddrPort(c.Probe)
+	if err != nil {
+		return throng.AtField(throng.Invalid, "--probe", "%q is not an address like 203.0.113.5:7810", c.Probe)
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, beacon.Probes*probeWait)
+	defer cancel()
+	l, err := beacon.Probe(ctx, at, probeWait)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.out, "%s: median %s, jitter %s, %d of %d answered\n", at, l.Median, l.Jitter, l.Answered, beacon.Probes)
+	return err
+}

@@ -1,0 +1,314 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/wire/netcode"
+)
+
+// Config is what a Gateway needs to know.
+type Config struct {
+	// Listen is where clients connect. Port 0 takes a free one.
+	Listen netip.AddrPort
+	// Inner is the IP from which servers are spoken to, each worker's port a free
+	// one; unspecified by default.
+	Inner netip.Addr
+	// Keys open the routes in tokens, by number; SetKeys changes them.
+	Keys map[uint8][netcode.KeySize]byte
+	// ProtocolID: zero means Throng's.
+	ProtocolID uint64
+	// Workers is how many cores it uses; zero: all.
+	Workers int
+	// Flows is how many clients there can be; 200,000. Each has two to four
+	// places of 64 bytes.
+	Flows int
+	// PerFlow is how many datagrams a client may send in a second, and at once; 500.
+	PerFlow int
+	// PerToken is how often one token may be shown in a second; 20.
+	PerToken int
+	// PerSource is how many tokens may be shown in a second from one IPv4 address or /64
+	// of IPv6; 500. Each worker counts for itself.
+	PerSource int
+	// HalfOpen is how many clients can be about to prove their addresses; 65,536.
+	HalfOpen int
+	// RouteLife is for how long after it expired a token brings its client to the server
+	// whose connection he has; 24 h.
+	RouteLife time.Duration
+	// Idle is the silence after which a flow is forgotten; 30 s.
+	Idle time.Duration
+	// Logger: nil logs nothing.
+	Logger *slog.Logger
+	// Metrics: nil registers none.
+	Metrics prometheus.Registerer
+}
+
+func (c *Config) fill() error {
+	if !c.Listen.IsValid() {
+		return throng.AtField(throng.Invalid, "listen", "is not set")
+	}
+	for _, n := range []struct {
+		name string
+		at   *int
+		zero int
+	}{
+		{"workers", &c.Workers, runtime.NumCPU()},
+		{"flows", &c.Flows, 200_000},
+		{"per_flow", &c.PerFlow, 500},
+		{"per_token", &c.PerToken, 20},
+		{"per_source", &c.PerSource, 500},
+		{"half_open", &c.HalfOpen, 1 << 16},
+	} {
+		if *n.at == 0 {
+			*n.at = n.zero
+		}
+		if *n.at < 1 || *n.at > 1<<24 {
+			return throng.AtField(throng.Invalid, n.name, "is %d, 1 to %d are allowed", *n.at, 1<<24)
+		}
+	}
+	if c.RouteLife == 0 {
+		c.RouteLife = 24 * time.Hour
+	}
+	if c.Idle == 0 {
+		c.Idle = 30 * time.Second
+	}
+	if c.RouteLife < 0 || c.Idle < time.Second {
+		return throng.AtField(throng.Invalid, "idle", "is %s, and route_life %s: they are too short", c.Idle, c.RouteLife)
+	}
+	if c.ProtocolID == 0 {
+		c.ProtocolID = netcode.ProtocolID
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Gateway passes datagrams between clients and servers.
+type Gateway struct {
+	cfg     Config
+	workers []*worker
+	drain   chan time.Duration // one waits; Run takes it
+}
+
+// socketBuffer rides out 30 ms of a full gigabit; the kernel may give less.
+const socketBuffer = 4 << 20
+
+// New binds the sockets. Run must be called to free them. Invalid: the config
+// makes no sense. Unavailable: an address can't be bound.
+func New(ctx context.Context, cfg Config) (*Gateway, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, drain: make(chan time.Duration, 1)}
+	var seed [16]byte
+	rand.Read(seed[:])
+	for i := range cfg.Workers {
+		w, err := g.newWorker(ctx, i, seed)
+		if err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+		g.workers = append(g.workers, w)
+		g.cfg.Listen = netip.AddrPortFrom(cfg.Listen.Addr(), boundPort(w.outer)) // the others join the first
+	}
+	if cfg.Metrics != nil {
+		if err := cfg.Metrics.Register(newMetrics(g.workers)); err != nil {
+			return nil, errors.Join(throng.Errorf(throng.Internal, "register metrics: %w", err), g.close())
+		}
+	}
+	return g, nil
+}
+
+func (g *Gateway) newWorker(ctx context.Context, i int, seed [16]byte) (*worker, error) {
+	share := func(n int) int { return (n + g.cfg.Workers - 1) / g.cfg.Workers }
+	w := &worker{
+		cfg: &g.cfg, begun: time.Now().Add(-time.Hour), // so that no time is zero
+		secret:  [2]uint64{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:]) + uint64(i)},
+		tokens:  makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerToken, g.cfg.PerToken),
+		sources: makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerSource, g.cfg.PerSource),
+	}
+	w.flows = makeTable(share(g.cfg.Flows), w.hashAddress)
+	w.half = makeHalfOpen(share(g.cfg.HalfOpen), w.hashAddress)
+	var err error
+	if w.routes, err = netcode.NewRoutes(g.cfg.Keys, g.cfg.ProtocolID); err != nil {
+		return nil, err
+	}
+	if w.outer, err = bind(ctx, g.cfg.Listen, sharePort); err != nil {
+		return nil, throng.Errorf(throng.Unavailable, "bind %s: %w", g.cfg.Listen, err)
+	}
+	inner := g.cfg.Inner
+	if !inner.IsValid() {
+		inner = netip.IPv6Unspecified()
+	}
+	if w.inner, err = bind(ctx, netip.AddrPortFrom(inner, 0), nil); err != nil {
+		return nil, errors.Join(throng.Errorf(throng.Unavailable, "bind %s for servers: %w", inner, err), w.outer.Close())
+	}
+	return w, nil
+}
+
+// sharePort lets several sockets have a port.
+func sharePort(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	})
+	return errOr(err, failed)
+}
+
+// bind makes a socket.
+func bind(ctx context.Context, at netip.AddrPort, control func(network, addr string, c syscall.RawConn) error) (*net.UDPConn, error) {
+	config := net.ListenConfig{Control: control}
+	made, err := config.ListenPacket(ctx, "udp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	socket, ok := made.(*net.UDPConn)
+	if !ok {
+		return nil, errors.Join(throng.Errorf(throng.Internal, "%T is no UDP socket", made), made.Close())
+	}
+	if err := errors.Join(socket.SetReadBuffer(socketBuffer), socket.SetWriteBuffer(socketBuffer)); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	return socket, nil
+}
+
+func boundPort(c *net.UDPConn) uint16 {
+	a, _ := netip.ParseAddrPort(c.LocalAddr().String())
+	return a.Port()
+}
+
+// Address is where clients connect.
+func (g *Gateway) Address() netip.AddrPort { return g.cfg.Listen }
+
+// Stats is what was counted until now.
+func (g *Gateway) Stats() Stats {
+	s := Stats{}
+	for _, w := range g.workers {
+		s.add(w)
+	}
+	return s
+}
+
+// SetKeys changes the keys that open routes.
+func (g *Gateway) SetKeys(keys map[uint8][netcode.KeySize]byte) error {
+	for _, w := range g.workers {
+		routes, err := netcode.NewRoutes(keys, g.cfg.ProtocolID)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.routes = routes
+		w.mu.Unlock()
+	}
+	return nil
+}
+
+// Drain takes no more clients, and lets go of those who are there within a time,
+// one after the other: each notices the silence and goes on through another
+// gateway. Then Run returns. Only the first call counts.
+func (g *Gateway) Drain(within time.Duration) {
+	select {
+	case g.drain <- within:
+	default:
+	}
+}
+
+const sweepEvery = time.Second // of an eighth of the flows
+
+// Run serves until ctx ends, or it is drained. Internal: a socket broke.
+func (g *Gateway) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for _, w := range g.workers {
+		group.Go(w.serveClients)
+		group.Go(w.serveServers)
+	}
+	group.Go(func() error {
+		ticker := time.NewTicker(sweepEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return g.close()
+			case <-ticker.C:
+				g.sweep()
+			case within := <-g.drain:
+				g.let(ctx, within)
+				return g.close()
+			}
+		}
+	})
+	if err := group.Wait(); err != nil {
+		return throng.Errorf(throng.Internal, "gateway at %s: %w", g.cfg.Listen, err)
+	}
+	return nil
+}
+
+func (g *Gateway) sweep() {
+	for _, w := range g.workers {
+		w.mu.Lock()
+		w.flows.sweep(w.ms(time.Now()), uint32(g.cfg.Idle/time.Second))
+		w.mu.Unlock()
+	}
+}
+
+// shedEvery is how often a drained gateway lets go of some.
+const shedEvery = 50 * time.Millisecond
+
+// let lets go of all flows within a time.
+func (g *Gateway) let(ctx context.Context, within time.Duration) {
+	left := g.Stats().Flows
+	g.cfg.Logger.InfoContext(ctx, "gateway drains", "flows", left, "within", within.String())
+	each := left
+	if steps := int(within / shedEvery); steps > 1 {
+		each = (left + steps - 1) / steps
+	}
+	for _, w := range g.workers {
+		w.mu.Lock()
+		w.draining = true
+		w.mu.Unlock()
+	}
+	ticker := time.NewTicker(shedEvery)
+	defer ticker.Stop()
+	for g.Stats().Flows > 0 && ctx.Err() == nil {
+		for n, i := each, 0; i < len(g.workers); i++ {
+			w := g.workers[i]
+			w.mu.Lock()
+			before := w.flows.len()
+			w.flows.shed(n)
+			n -= before - w.flows.len()
+			w.mu.Unlock()
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+// close ends the readers.
+func (g *Gateway) close() error {
+	var all []error
+	for _, w := range g.workers {
+		for _, c := range []*net.UDPConn{w.outer, w.inner} {
+			if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				all = append(all, err)
+			}
+		}
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/throng-gg/throng"
+)
+
+// Raw passes what comes at one socket on to one address from another socket, with the
+// same calls of the kernel as a gateway and no look at it: the limit that a
+// gateway is measured beside. It ends with ctx.
+func Raw(ctx context.Context, listen, to netip.AddrPort, ready func(netip.AddrPort)) error {
+	in, err := bind(ctx, listen, nil)
+	if err != nil {
+		return throng.Errorf(throng.Unavailable, "bind %s: %w", listen, err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := bind(ctx, netip.AddrPortFrom(listen.Addr(), 0), nil)
+	if err != nil {
+		return throng.Errorf(throng.Unavailable, "bind: %w", err)
+	}
+	defer func() { _ = out.Close() }()
+	ready(netip.AddrPortFrom(listen.Addr(), boundPort(in)))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return pass(in, out, addressOf(to)) })
+	group.Go(func() error {
+		<-ctx.Done()
+		return in.Close()
+	})
+	return group.Wait()
+}
+
+// pass moves datagrams until in is closed.
+func pass(in, out *net.UDPConn, to address) error {
+	r, err := newReader(in)
+	if err != nil {
+		return err
+	}
+	w, err := newWriter(out)
+	if err != nil {
+		return err
+	}
+	for {
+		n, err := r.read()
+		if err != nil {
+			return closed(err)
+		}
+		for i := range n {
+			b, _ := r.at(i)
+			w.put(to, b)
+		}
+		w.flush()
+	}
+}

@@ -1,0 +1,82 @@
+package kafka
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/throng-gg/throng"
+)
+
+// Headers of CloudEvents 1.0 in Kafka's binary mode, and what else an event says.
+const (
+	headerSpec    = "ce_specversion"
+	headerID      = "ce_id"
+	headerSource  = "ce_source"
+	headerType    = "ce_type"
+	headerTime    = "ce_time"
+	headerContent = "content-type"
+	headerPlace   = "ce_place"
+	headerSession = "ce_session"
+	headerPlayer  = "ce_player"
+
+	sourcePrefix = "/throng/"
+)
+
+// recordOf is an event as it stands in the log.
+func recordOf(topic string, e throng.Event) *kgo.Record {
+	headers := make([]kgo.RecordHeader, 0, 9)
+	for _, h := range [...][2]string{
+		{headerSpec, "1.0"},
+		{headerID, string(e.ID)},
+		{headerSource, sourcePrefix + string(e.Region)},
+		{headerType, string(e.Type)},
+		{headerTime, e.Time.UTC().Format(time.RFC3339Nano)},
+		{headerContent, "application/json"},
+		{headerPlace, string(e.Place)},
+		{headerSession, string(e.Session)},
+		{headerPlayer, string(e.Player)},
+	} {
+		if h[1] != "" {
+			headers = append(headers, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})
+		}
+	}
+	return &kgo.Record{Topic: topic, Key: []byte(e.Key), Value: e.Data, Headers: headers, Timestamp: e.Time}
+}
+
+// eventOf reads a record. Invalid: it is no event.
+func eventOf(s throng.Stream, r *kgo.Record) (throng.EventRecord, error) {
+	e := throng.EventRecord{
+		Event:     throng.Event{Stream: s, Key: string(r.Key), Data: r.Value},
+		Partition: r.Partition, Offset: r.Offset,
+	}
+	for _, h := range r.Headers {
+		if !utf8.Valid(h.Value) {
+			return e, throng.AtField(throng.Invalid, h.Key, "is not UTF-8")
+		}
+		text := string(h.Value)
+		switch h.Key {
+		case headerID:
+			e.ID = throng.EventID(text)
+		case headerType:
+			e.Type = throng.EventType(text)
+		case headerSource:
+			e.Region = throng.RegionID(strings.TrimPrefix(text, sourcePrefix))
+		case headerPlace:
+			e.Place = throng.PlaceID(text)
+		case headerSession:
+			e.Session = throng.SessionID(text)
+		case headerPlayer:
+			e.Player = throng.PlayerID(text)
+		case headerTime:
+			at, err := time.Parse(time.RFC3339Nano, text)
+			if err != nil {
+				return e, throng.AtField(throng.Invalid, headerTime, "is no time: %w", err)
+			}
+			e.Time = at
+		}
+	}
+	return e, e.Check()
+}

@@ -1,0 +1,59 @@
+package throng
+
+import "math/bits"
+
+// Bounds of what regions tell each other.
+const (
+	MaxRegions        = 16   // of a deployment
+	MaxPlaceSummaries = 1000 // of one summary
+	maxFullest        = 8    // of one place: for parties of 1, 2, 4, ... 128
+)
+
+// RegionSummary is what a region tells the others of itself.
+type RegionSummary struct {
+	Region   RegionID
+	Draining bool // it takes nobody
+	Warm     int  // idle game servers, that can take a session at once
+	Spare    int  // game servers that may be started beside those that there are
+	Room     int  // tickets that it takes up at once; 0: they stand in line
+	// Places are those with sessions that have a free seat, by ID. Where there are
+	// more than MaxPlaceSummaries, those with the most players.
+	Places []PlaceSummary
+}
+
+// PlaceSummary is what a region has of the live version of a place.
+type PlaceSummary struct {
+	Place    PlaceID
+	Sessions int // that have a free seat
+	Players  int // in them, and on the way to them
+	Free     int // seats
+	// Fullest is how full the fullest session is that has at least 1, 2, 4, ... free
+	// seats, from 0 to 1; shorter: none has so many.
+	Fullest []float64
+}
+
+// FullestFor returns how full the fullest session is that surely has room for so
+// many. False: perhaps none has.
+func (p *PlaceSummary) FullestFor(seats int) (float64, bool) {
+	if i := fullestIndex(seats); seats > 0 && i < len(p.Fullest) {
+		return p.Fullest[i], true
+	}
+	return 0, false
+}
+
+// Add counts so many sessions that are alike in.
+func (p *PlaceSummary) Add(sessions, capacity, free int) {
+	p.Sessions += sessions
+	p.Players += sessions * (capacity - free)
+	p.Free += sessions * free
+	fill := float64(capacity-free) / float64(capacity)
+	for i := 0; i < maxFullest && 1<<i <= free; i++ {
+		if i == len(p.Fullest) {
+			p.Fullest = append(p.Fullest, fill)
+		}
+		p.Fullest[i] = max(p.Fullest[i], fill)
+	}
+}
+
+// fullestIndex is the least i for which 2^i seats are enough.
+func fullestIndex(seats int) int { return bits.Len(uint(max(seats, 1) - 1)) }

@@ -1,0 +1,159 @@
+package region
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/throng-gg/throng"
+)
+
+const (
+	askEvery = time.Second            // a quarter more or less, so that regions do not ask in step
+	askTime  = 900 * time.Millisecond // for an answer, or the next one would be late
+)
+
+// Config is what Peers need.
+type Config struct {
+	// Regions are the others of the deployment; at most MaxRegions less one.
+	Regions []throng.RegionID
+	Doors   Doors                 // required
+	Logger  *slog.Logger          // nil: says nothing
+	Metrics prometheus.Registerer // nil: not registered
+}
+
+// Peers knows what other regions have.
+type Peers struct {
+	doors   Doors
+	logger  *slog.Logger
+	metrics *metrics
+
+	mu    sync.Mutex
+	peers []*peer // by ID; their fields are guarded by mu
+}
+
+// peer is what is known of a region.
+type peer struct {
+	id      throng.RegionID
+	asked   time.Time // when the summary was asked for, so it is as old as that; zero: there is none
+	summary throng.RegionSummary
+	tickets int                    // sent there since
+	seats   map[throng.PlaceID]int // of those, by place; at most as many as tickets
+	heard   bool                   // as the log has it
+}
+
+// New makes Peers that know nothing until Run. Invalid: something makes no sense.
+func New(c Config) (*Peers, error) {
+	if c.Doors == nil || len(c.Regions) >= throng.MaxRegions {
+		return nil, throng.Errorf(throng.Invalid, "regions need a way to each other and are at most %d", throng.MaxRegions)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	m, err := newMetrics(c.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	p := &Peers{doors: c.Doors, logger: c.Logger, metrics: m}
+	for _, id := range slices.Sorted(slices.Values(c.Regions)) {
+		if n := len(p.peers); n > 0 && p.peers[n-1].id == id {
+			return nil, throng.Errorf(throng.Invalid, "region %s is there twice", id)
+		}
+		p.peers = append(p.peers, &peer{id: id, heard: true})
+	}
+	return p, nil
+}
+
+// Run asks every region for its summary about once a second, each apart from the
+// others, until ctx ends.
+func (p *Peers) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, r := range p.peers {
+		all.Go(func() { p.follow(ctx, r) })
+	}
+	all.Wait()
+	return nil
+}
+
+func (p *Peers) follow(ctx context.Context, r *peer) {
+	for ctx.Err() == nil {
+		begun := time.Now()
+		asking, cancel := context.WithTimeout(ctx, askTime)
+		s, err := p.doors.Summary(asking, r.id)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		p.take(ctx, r, s, begun, err)
+		next := time.NewTimer(askEvery*3/4 + rand.N(askEvery/2) - min(time.Since(begun), askEvery/2))
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			next.Stop()
+		}
+	}
+}
+
+// take takes a summary in, or that there is none.
+func (p *Peers) take(ctx context.Context, r *peer, s throng.RegionSummary, asked time.Time, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		r.asked, r.summary, r.tickets, r.seats = asked, s, 0, map[throng.PlaceID]int{}
+	}
+	fresh := r.age(time.Now()) <= FreshFor
+	p.metrics.asked(r.id, err)
+	p.metrics.fresh.WithLabelValues(string(r.id)).Set(map[bool]float64{true: 1}[fresh])
+	if fresh == r.heard {
+		return
+	}
+	if r.heard = fresh; fresh {
+		p.logger.InfoContext(ctx, "region is heard", "region", r.id)
+	} else {
+		p.logger.WarnContext(ctx, "region is not heard, nobody is sent there", "region", r.id, "err", err)
+	}
+}
+
+// age is how old the summary is; without one it is older than any.
+func (r *peer) age(now time.Time) time.Duration {
+	if r.asked.IsZero() {
+		return 1<<63 - 1
+	}
+	return now.Sub(r.asked)
+}
+
+// Candidates returns what is known of all other regions, by ID, for Rank.
+func (p *Peers) Candidates(place throng.PlaceID) []Candidate {
+	now := time.Now()
+	p.mu.Lock()
+	list := make([]Candidate, 0, len(p.peers)+1) // with the own one
+	for _, r := range p.peers {
+		list = append(list, Candidate{
+			Region: r.id, Age: r.age(now), Summary: r.summary, SentSeats: r.seats[place], SentTickets: r.tickets,
+		})
+	}
+	p.mu.Unlock()
+	for i := range list {
+		list[i].Refused = p.doors.Refused(list[i].Region)
+	}
+	return list
+}
+
+// Sent says that a ticket went to a region, which has less room until its next
+// summary. Unknown regions are no error.
+func (p *Peers) Sent(id throng.RegionID, place throng.PlaceID, seats int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, found := slices.BinarySearchFunc(p.peers, id, func(r *peer, id throng.RegionID) int { return cmp.Compare(r.id, id) })
+	if !found || p.peers[i].seats == nil {
+		return
+	}
+	p.peers[i].tickets++
+	p.peers[i].seats[place] += seats
+}

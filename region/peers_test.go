@@ -1,0 +1,172 @@
+package region
+
+import (
+	"context"
+	"maps"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/throng-gg/throng"
+)
+
+// others are regions that answer, or do not.
+type others struct {
+	mu      sync.Mutex
+	away    map[throng.RegionID]bool
+	slow    map[throng.RegionID]time.Duration
+	asked   map[throng.RegionID]int
+	refused throng.RegionID
+}
+
+func (o *others) Summary(ctx context.Context, r throng.RegionID) (throng.RegionSummary, error) {
+	o.mu.Lock()
+	o.asked[r]++
+	away, slow := o.away[r], o.slow[r]
+	o.mu.Unlock()
+	select {
+	case <-time.After(slow):
+	case <-ctx.Done():
+		return throng.RegionSummary{}, throng.Errorf(throng.Unavailable, "%w", ctx.Err())
+	}
+	if away {
+		return throng.RegionSummary{}, throng.Errorf(throng.Unavailable, "connection refused")
+	}
+	return at(r, 25).Summary, nil
+}
+
+func (o *others) Refused(r throng.RegionID) bool { return r == o.refused }
+
+func (o *others) set(change func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change()
+}
+
+func wait(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+	synctest.Wait()
+}
+
+func run(t *testing.T, regions ...throng.RegionID) (*Peers, *others) {
+	t.Helper()
+	o := &others{away: map[throng.RegionID]bool{}, slow: map[throng.RegionID]time.Duration{}, asked: map[throng.RegionID]int{}}
+	p, err := New(Config{Regions: regions, Doors: o, Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return p, o
+}
+
+// fit is the regions that somebody may be sent to.
+func fit(p *Peers) (ids string) {
+	for _, r := range Rank(want(usual, map[throng.RegionID]float64{"eu": 10, "us": 20}), p.Candidates("arena")) {
+		if r.Try {
+			ids += string(r.Region) + " "
+		}
+	}
+	return ids
+}
+
+func TestPeersAreHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, o := run(t, "us", "eu")
+		if got := fit(p); got != "" {
+			t.Errorf("before anything is known: %q", got)
+		}
+		wait(t, 100*time.Millisecond)
+		if got := fit(p); got != "eu us " {
+			t.Errorf("got %q, want both", got)
+		}
+		o.set(func() { o.away["eu"] = true })
+		wait(t, FreshFor+askEvery*5/4)
+		if got := fit(p); got != "us " {
+			t.Errorf("eu is away: got %q, want us", got)
+		}
+		if got := testutil.ToFloat64(p.metrics.fresh.WithLabelValues("eu")); got != 0 {
+			t.Errorf("the metric says that it is heard: %g", got)
+		}
+		o.set(func() { o.away["eu"] = false; o.slow["us"] = 2 * time.Second })
+		wait(t, FreshFor+askEvery*5/4)
+		if got := fit(p); got != "eu " {
+			t.Errorf("eu is back, us takes 2 s: got %q, want eu", got)
+		}
+		o.set(func() { o.slow["us"], o.refused = 0, "eu" })
+		wait(t, 2*askEvery*5/4)
+		if got := fit(p); got != "us " {
+			t.Errorf("us is quick again, calls of eu are refused: got %q, want us", got)
+		}
+	})
+}
+
+// A region is asked about once a second, and regions that began together do not go
+// on in step.
+func TestPeersAskSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, o := run(t, "us", "eu")
+		wait(t, 1000*time.Second)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for id, n := range o.asked {
+			if n < 950 || n > 1050 {
+				t.Errorf("%s was asked %d times in 1,000 s", id, n)
+			}
+		}
+	})
+}
+
+func TestSentCountsUntilTheNextSummary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := run(t, "eu")
+		p.Sent("eu", "arena", 1) // nothing is known yet
+		p.Sent("mars", "arena", 1)
+		wait(t, 100*time.Millisecond)
+		for range 3 {
+			p.Sent("eu", "arena", 2)
+		}
+		if c := p.Candidates("arena")[0]; c.SentSeats != 6 || c.SentTickets != 3 {
+			t.Errorf("%d seats, %d tickets, want 6 and 3", c.SentSeats, c.SentTickets)
+		}
+		if c := p.Candidates("other")[0]; c.SentSeats != 0 || c.SentTickets != 3 {
+			t.Errorf("another place: %d seats, %d tickets, want 0 and 3", c.SentSeats, c.SentTickets)
+		}
+		wait(t, 2*askEvery)
+		if c := p.Candidates("arena")[0]; c.SentSeats != 0 || c.SentTickets != 0 {
+			t.Errorf("a newer summary: %d seats, %d tickets, want none", c.SentSeats, c.SentTickets)
+		}
+	})
+}
+
+func TestConfig(t *testing.T) {
+	many := map[throng.RegionID]bool{}
+	for i := range throng.MaxRegions {
+		many[throng.RegionID("r"+strconv.Itoa(i))] = true
+	}
+	var list []throng.RegionID
+	for id := range maps.Keys(many) {
+		list = append(list, id)
+	}
+	for _, bad := range []Config{{}, {Doors: &others{}, Regions: list}, {Doors: &others{}, Regions: []throng.RegionID{"eu", "eu"}}} {
+		if _, err := New(bad); throng.KindOf(err) != throng.Invalid || err == nil {
+			t.Errorf("%v: got %v, want invalid", bad.Regions, err)
+		}
+	}
+}
