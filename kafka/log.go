@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -49,10 +51,11 @@ type Log struct {
 	metrics *metrics
 
 	mu     sync.Mutex
-	client *kgo.Client   // guarded by mu; nil: not made yet
-	closed bool          // guarded by mu
-	left   int           // guarded by mu: records on their way whose caller did not wait for them
-	none   chan struct{} // guarded by mu: closed when left is 0 again; nil: it is
+	client *kgo.Client     // guarded by mu; nil: not made yet
+	topics map[string]bool // guarded by mu: those that were seen at brokers
+	closed bool            // guarded by mu
+	left   int             // guarded by mu: records on their way whose caller did not wait for them
+	none   chan struct{}   // guarded by mu: closed when left is 0 again; nil: it is
 }
 
 // New makes a Log. Invalid: its URL.
@@ -68,7 +71,7 @@ func New(cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Log{prefix: prefix, logger: cfg.Logger, metrics: m, options: append(options,
+	return &Log{prefix: prefix, logger: cfg.Logger, metrics: m, topics: map[string]bool{}, options: append(options,
 		kgo.ClientID("throng"), kgo.DialTimeout(dialTime), kgo.MetadataMinAge(time.Second), kgo.DisableClientMetrics(),
 	)}, nil
 }
@@ -173,7 +176,9 @@ func (l *Log) connect() (*kgo.Client, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
 		kgo.MaxBufferedRecords(mostRecords),
-		kgo.UnknownTopicRetries(2),
+		// A broker that restarts says for a while that it has no such topic. Giving up
+		// then would fail one batch and not those behind it: needTopics asks before.
+		kgo.UnknownTopicRetries(-1),
 		kgo.ProducerLinger(2*time.Millisecond),
 		kgo.WithHooks(written{l}),
 	)...)
@@ -237,6 +242,10 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 		l.metrics.failures.Inc()
 		return err
 	}
+	if err := l.needTopics(ctx, client, records); err != nil {
+		l.metrics.failures.Inc()
+		return err
+	}
 	// A record that was on its way and is taken back leaves those behind it in front
 	// of it, when it comes again. So none is: a caller only stops waiting.
 	results := make(chan error, len(records))
@@ -265,6 +274,37 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 		return err
 	}
 	l.metrics.seconds.Observe(time.Since(begun).Seconds())
+	return nil
+}
+
+// needTopics fails if brokers do not have the records' topics. Each is asked for until
+// it was there once.
+func (l *Log) needTopics(ctx context.Context, client *kgo.Client, records []*kgo.Record) error {
+	var unseen []string
+	l.mu.Lock()
+	for _, r := range records {
+		if !l.topics[r.Topic] && !slices.Contains(unseen, r.Topic) {
+			unseen = append(unseen, r.Topic)
+		}
+	}
+	l.mu.Unlock()
+	if len(unseen) == 0 {
+		return nil
+	}
+	found, err := kadm.NewClient(client).ListTopics(ctx, unseen...)
+	if err != nil {
+		return throng.Errorf(throng.Unavailable, "ask for topics: %w", err)
+	}
+	for _, topic := range unseen {
+		if err := found[topic].Err; err != nil {
+			return l.failure(topic, err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, topic := range unseen {
+		l.topics[topic] = true
+	}
 	return nil
 }
 

@@ -2,12 +2,19 @@ package kafka_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/kafka"
@@ -87,6 +94,14 @@ func TestNothingIsTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	if all := read(t, l, len(want)); !slices.Equal(all, want) {
+		t.Errorf("got %v, want %v", all, want)
+	}
+}
+
+// read returns the IDs of events in the order of their first coming, once there are n.
+func read(t *testing.T, l *kafka.Log, n int) []throng.EventID {
+	t.Helper()
 	got := &readers{}
 	g, err := l.Group(kafka.GroupConfig{Group: "order", Streams: []throng.Stream{throng.StreamPlay}, Handler: got})
 	if err != nil {
@@ -95,14 +110,80 @@ func TestNothingIsTakenBack(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	for until := time.Now().Add(time.Minute); len(got.all()) < len(want) && time.Now().Before(until); {
+	for until := time.Now().Add(time.Minute); len(got.all()) < n && time.Now().Before(until); {
 		<-time.After(20 * time.Millisecond)
 	}
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if all := got.all(); !slices.Equal(all, want) {
-		t.Errorf("got %v, want %v", all, want)
+	return got.all()
+}
+
+// TestRestartingBroker: a broker that comes back says that it has no such topic until
+// it has read what it has. No batch is given up for that, or those behind it would
+// stand in front of it when the caller publishes again.
+func TestRestartingBroker(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	l, err := kafka.New(kafka.Config{URL: c.ListenAddrs()[0], Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.Setup(t.Context(), kafka.SetupConfig{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	const away = 4 // answers: some after records were given up
+	var answers atomic.Int32
+	c.ControlKey(kmsg.Produce.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		p, ok := req.(*kmsg.ProduceRequest)
+		if !ok || answers.Add(1) > away {
+			return nil, nil, false
+		}
+		resp, _ := p.ResponseKind().(*kmsg.ProduceResponse)
+		for _, topic := range p.Topics {
+			out := kmsg.NewProduceResponseTopic()
+			out.Topic, out.TopicID = topic.Topic, topic.TopicID
+			for _, part := range topic.Partitions {
+				no := kmsg.NewProduceResponseTopicPartition()
+				no.Partition, no.ErrorCode = part.Partition, kerr.UnknownTopicOrPartition.Code
+				out.Partitions = append(out.Partitions, no)
+			}
+			resp.Topics = append(resp.Topics, out)
+		}
+		return resp, nil, true
+	})
+
+	// More than a batch holds.
+	var want []throng.EventID
+	var list []throng.Event
+	data := fmt.Appendf(nil, `{"a":%q}`, rand.Text()+strings.Repeat("-", 1000))
+	for n := range 5000 {
+		id := throng.EventID(fmt.Sprint("e", n))
+		want = append(want, id)
+		list = append(list, throng.Event{ID: id, Type: "a.v1", Stream: throng.StreamPlay, Key: "k", Time: time.Now(), Data: data})
+	}
+	for until := time.Now().Add(time.Minute); ; {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		err := l.Publish(ctx, list)
+		cancel()
+		if err == nil {
+			break
+		}
+		if throng.KindOf(err) != throng.Unavailable || time.Now().After(until) {
+			t.Fatal(err)
+		}
+	}
+	if answers.Load() <= away {
+		t.Fatalf("%d requests: the broker never said that it has no topic", answers.Load())
+	}
+	if all := read(t, l, len(want)); !slices.Equal(all, want) {
+		t.Errorf("out of order: got %d events, first %v", len(all), all[:min(len(all), 3)])
 	}
 }

@@ -57,13 +57,20 @@ func wait(t *testing.T, d time.Duration) {
 	synctest.Wait()
 }
 
-func run(t *testing.T, regions ...throng.RegionID) (*Peers, *others) {
+// peers know nothing yet.
+func peers(t *testing.T, regions ...throng.RegionID) (*Peers, *others) {
 	t.Helper()
 	o := &others{away: map[throng.RegionID]bool{}, slow: map[throng.RegionID]time.Duration{}, asked: map[throng.RegionID]int{}}
 	p, err := New(Config{Regions: regions, Doors: o, Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p, o
+}
+
+// run lets them ask until the test is over.
+func run(t *testing.T, p *Peers) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -73,7 +80,6 @@ func run(t *testing.T, regions ...throng.RegionID) (*Peers, *others) {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return p, o
 }
 
 // fit is the regions that somebody may be sent to.
@@ -88,10 +94,11 @@ func fit(p *Peers) (ids string) {
 
 func TestPeersAreHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, o := run(t, "us", "eu")
+		p, o := peers(t, "us", "eu")
 		if got := fit(p); got != "" {
 			t.Errorf("before anything is known: %q", got)
 		}
+		run(t, p)
 		wait(t, 100*time.Millisecond)
 		if got := fit(p); got != "eu us " {
 			t.Errorf("got %q, want both", got)
@@ -121,7 +128,8 @@ func TestPeersAreHeard(t *testing.T) {
 // on in step.
 func TestPeersAskSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, o := run(t, "us", "eu")
+		p, o := peers(t, "us", "eu")
+		run(t, p)
 		wait(t, 1000*time.Second)
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -135,9 +143,10 @@ func TestPeersAskSeldom(t *testing.T) {
 
 func TestSentCountsUntilTheNextSummary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := run(t, "eu")
+		p, _ := peers(t, "eu")
 		p.Sent("eu", "arena", 1) // nothing is known yet
 		p.Sent("mars", "arena", 1)
+		run(t, p)
 		wait(t, 100*time.Millisecond)
 		for range 3 {
 			p.Sent("eu", "arena", 2)
