@@ -9,9 +9,10 @@ type Release struct {
 	Name     string
 	Version  Version
 	Package  PackageHash
-	Capacity int // seats a session, 1 to 200
-	TickRate int // Hz
-	MaxSpeed int // units a second that players move at most; 0: it is not said
+	Scripts  PackageHash // the manifest and scripts of Package, which servers run; empty in old releases
+	Capacity int         // seats a session, 1 to 200
+	TickRate int         // Hz
+	MaxSpeed int         // units a second that players move at most; 0: it is not said
 	Weights  Weights
 	// MaxLatency is how far a region may be, in milliseconds of round trip, for its
 	// sessions to compete with nearer ones; 0: DefaultMaxLatency.

@@ -70,6 +70,7 @@ type Handover struct {
 	Place       PlaceID
 	Version     Version
 	Package     PackageHash
+	Scripts     PackageHash // the package of its manifest and scripts alone; empty: there is none
 	Capacity    int
 	Private     bool      // as in Session, for the report
 	Code        CodeHash  // as in Session, for the report

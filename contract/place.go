@@ -51,6 +51,7 @@ func placeRecord(id throng.PlaceID, revision uint64, versions int) place.Record 
 			Capacity: 50,
 			TickRate: 30,
 			Weights:  throng.Weights{Fill: 2, Latency: 0.5, Friends: 7},
+			Scripts:  "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210",
 			Signals: []throng.Signal{
 				{Name: "language", Kind: throng.SignalCategory, Weight: 2},
 				{Name: "skill", Kind: throng.SignalNumber, Range: 400, Weight: 0.5 + float64(v)},

@@ -116,7 +116,7 @@ func (c *Cache) load(ctx context.Context, hash throng.PackageHash) map[string][]
 		return nil
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	files, err := place.UnpackCode(f, hash)
+	files, err := place.UnpackScripts(f, hash)
 	if err != nil {
 		c.logger.WarnContext(ctx, "package in the cache is damaged, fetching it again", "package", string(hash), "err", err)
 		return nil
@@ -171,7 +171,7 @@ func (c *Cache) fetch(ctx context.Context, hash throng.PackageHash, fetch Fetch)
 		if content, err = read(ctx, hash, fetch); err != nil {
 			return nil, nil, err
 		}
-		if files, bad = place.UnpackCode(bytes.NewReader(content), hash); bad == nil {
+		if files, bad = place.UnpackScripts(bytes.NewReader(content), hash); bad == nil {
 			return files, content, nil
 		}
 		c.logger.WarnContext(ctx, "package came damaged", "package", string(hash), "err", bad)

@@ -76,7 +76,7 @@ func wantFiles(t *testing.T, c *disk.Cache, s *source, hash throng.PackageHash, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := place.UnpackCode(bytes.NewReader(s.content[hash]), hash)
+	want, err := place.UnpackScripts(bytes.NewReader(s.content[hash]), hash)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,6 +136,7 @@ func (o *Orchestrator) handover(
 		Place:       op.session.Place,
 		Version:     op.session.Version,
 		Package:     op.release.Package,
+		Scripts:     op.release.Scripts,
 		Capacity:    op.session.Capacity,
 		Private:     op.session.Private,
 		Code:        op.session.Code,

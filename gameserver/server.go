@@ -1,6 +1,7 @@
 package gameserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -326,7 +327,7 @@ func (s *Server) blankBeat(hand throng.Handover) throng.Heartbeat {
 func (s *Server) open(ctx context.Context, hand throng.Handover, book *logbook) (*loop, error) {
 	fetch, cancel := context.WithTimeout(ctx, throng.LeaseTime)
 	defer cancel()
-	files, err := s.cfg.Packages.Fetch(fetch, hand.Package)
+	files, err := s.cfg.Packages.Fetch(fetch, cmp.Or(hand.Scripts, hand.Package))
 	if err != nil {
 		return nil, fmt.Errorf("fetch package: %w", err)
 	}

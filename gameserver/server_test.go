@@ -27,6 +27,8 @@ type stage struct {
 	door     *doorway
 	net      *chanTransport
 	place    *recorder
+	all      throng.PackageHash // of the place that is handed over
+	scripts  throng.PackageHash
 	session  throng.Session
 	result   chan error
 	nextConn ConnID
@@ -99,7 +101,7 @@ func (s *stage) start(ctx context.Context) {
 	server, err := New(Config{
 		ID: testServer, Incarnation: "inc", Registry: s.door, Packages: s.place, Transport: s.net,
 		Control: handing{throng.Handover{
-			Session: opened.ID, Place: "arena", Version: 1, Capacity: 3, Incarnation: "inc", Now: time.Now(), OpenedAt: opened.OpenedAt,
+			Session: opened.ID, Place: "arena", Version: 1, Package: s.all, Scripts: s.scripts, Capacity: 3, Incarnation: "inc", Now: time.Now(), OpenedAt: opened.OpenedAt,
 		}},
 		Load: func(c LoadConfig) (Place, error) {
 			s.ask, s.ready, s.store, s.send, s.publish = c.Handoff, c.Ready, c.Store, c.Send, c.Publish
@@ -360,13 +362,18 @@ type recorder struct {
 	waits   bool             // the place says itself when it can be drained
 	do      func()           // in the next tick
 
+	fetched []throng.PackageHash
+
 	told map[string]error // of what players own, by what it is about
 	docs map[throng.PlayerID]string
 
 	heard []heard
 }
 
-func (r *recorder) Fetch(context.Context, throng.PackageHash) (map[string][]byte, error) {
+func (r *recorder) Fetch(_ context.Context, hash throng.PackageHash) (map[string][]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fetched = append(r.fetched, hash)
 	return map[string][]byte{}, nil
 }
 func (r *recorder) Start() error { return nil }
@@ -501,6 +508,19 @@ func TestPlayerJoinsPlaysAndLeaves(t *testing.T) {
 			t.Errorf("after leaving: seated %d, in the place %v; want none", r.Seated, s.place.in())
 		}
 	})
+}
+
+// A server fetches what it runs, and the whole of a place that has nothing apart.
+func TestFetchesScripts(t *testing.T) {
+	for _, c := range []struct{ all, scripts, want throng.PackageHash }{{"all", "scripts", "scripts"}, {"all", "", "all"}} {
+		playWith(t, func(s *stage) { s.all, s.scripts = c.all, c.scripts }, func(s *stage) {
+			s.place.mu.Lock()
+			defer s.place.mu.Unlock()
+			if !slices.Equal(s.place.fetched, []throng.PackageHash{c.want}) {
+				t.Errorf("%+v: got %q", c, s.place.fetched)
+			}
+		})
+	}
 }
 
 func TestGarbageIsDropped(t *testing.T) {

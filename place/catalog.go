@@ -95,7 +95,7 @@ func (c *Catalog) publish(
 	case <-ctx.Done():
 		return throng.Published{}, false, throng.RetryLater(throng.Unavailable, time.Second, "wait for other uploads: %w", ctx.Err())
 	}
-	manifest, hash, err := c.store(ctx, by, id, upload)
+	manifest, hash, scripts, err := c.store(ctx, by, id, upload)
 	if err != nil {
 		return throng.Published{}, false, err
 	}
@@ -103,6 +103,7 @@ func (c *Catalog) publish(
 		Place:    id,
 		Name:     manifest.Name,
 		Package:  hash,
+		Scripts:  scripts,
 		Capacity: manifest.Capacity,
 		TickRate: manifest.TickRate,
 		MaxSpeed: manifest.MaxSpeed,
@@ -114,32 +115,44 @@ func (c *Catalog) publish(
 	})
 }
 
-// store checks an upload and stores its package.
+// store checks an upload and stores two packages: all of it, and what game servers
+// run of it, so that these need not fetch and verify assets.
 func (c *Catalog) store(
 	ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader,
-) (Manifest, throng.PackageHash, error) {
+) (m Manifest, all, scripts throng.PackageHash, err error) {
 	files, err := ReadUpload(upload)
 	if err != nil {
-		return Manifest{}, "", err
+		return Manifest{}, "", "", err
 	}
 	manifest, err := Check(files, c.cfg.CheckScripts)
 	if err != nil {
-		return Manifest{}, "", err
+		return Manifest{}, "", "", err
 	}
 	if manifest.ID != id {
-		return Manifest{}, "", throng.AtField(throng.Invalid, ManifestFile, "id: is %q, and the upload is for %q", manifest.ID, id)
+		return Manifest{}, "", "", throng.AtField(throng.Invalid, ManifestFile, "id: is %q, and the upload is for %q", manifest.ID, id)
 	}
 	if err := c.mayShare(ctx, by, manifest.Game); err != nil {
-		return Manifest{}, "", fmt.Errorf("%s: game: %w", ManifestFile, err)
+		return Manifest{}, "", "", fmt.Errorf("%s: game: %w", ManifestFile, err)
 	}
+	if scripts, err = c.put(ctx, Scripts(files)); err != nil {
+		return Manifest{}, "", "", err
+	}
+	if all = scripts; len(Scripts(files)) < len(files) {
+		all, err = c.put(ctx, files)
+	}
+	return manifest, all, scripts, err
+}
+
+// put packs files and stores them.
+func (c *Catalog) put(ctx context.Context, files map[string][]byte) (throng.PackageHash, error) {
 	content, hash, err := Pack(files)
 	if err != nil {
-		return Manifest{}, "", err
+		return "", err
 	}
 	if err := c.cfg.Packages.Put(ctx, hash, content); err != nil {
-		return Manifest{}, "", fmt.Errorf("store package: %w", err)
+		return "", fmt.Errorf("store package: %w", err)
 	}
-	return manifest, hash, nil
+	return hash, nil
 }
 
 // live is the release that new sessions run.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -167,7 +168,7 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := throng.Release{
-		Place: "arena", Name: "Place arena", Version: 1, Package: hash, Capacity: 10, TickRate: 30,
+		Place: "arena", Name: "Place arena", Version: 1, Package: hash, Scripts: hash, Capacity: 10, TickRate: 30,
 		Weights: throng.Weights{Fill: 2, Latency: 3, Friends: 15}, Published: published.UnixMilli(),
 	}
 	for range 2 { // the same content is the same version
@@ -203,6 +204,41 @@ func TestPublish(t *testing.T) {
 	}
 	if got := len(s.records["arena"].Releases); got != 3 {
 		t.Errorf("got %d versions kept, want 3", got)
+	}
+}
+
+// What game servers run is a package of its own, without the assets.
+func TestPublishStoresScriptsApart(t *testing.T) {
+	s := newStores()
+	c := newCatalog(t, s)
+	files := placeFiles("arena", "--1")
+	_, scripts, err := place.Pack(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["asset.bin"] = make([]byte, 5000)
+	_, all, err := place.Pack(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := publish(t, c, files)
+	if err != nil || got.Package != all || got.Scripts != scripts {
+		t.Fatalf("got %+v, %v, want package %s with scripts %s", got, err, all, scripts)
+	}
+	for hash, want := range map[throng.PackageHash][]string{all: {"asset.bin", "main.lua", "place.yaml"}, scripts: {"main.lua", "place.yaml"}} {
+		r, _, err := c.Package(t.Context(), hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := place.Unpack(r, hash)
+		if paths := slices.Sorted(maps.Keys(got)); err != nil || !slices.Equal(paths, want) {
+			t.Errorf("got files %q and %v, want %q", paths, err, want)
+		}
+	}
+	files["asset.bin"] = []byte("another")
+	second, err := publish(t, c, files)
+	if err != nil || second.Version != 2 || second.Package == all || second.Scripts != scripts {
+		t.Errorf("another asset: got %+v, %v, want version 2 with the same scripts", second, err)
 	}
 }
 

@@ -32,6 +32,7 @@ type canaryFile struct {
 type releaseFile struct {
 	Version   throng.Version     `json:"version"`
 	Package   throng.PackageHash `json:"package"`
+	Scripts   throng.PackageHash `json:"scripts,omitempty"` // empty: written before there was one
 	Name      string             `json:"name"`
 	Capacity  int                `json:"capacity"`
 	TickRate  int                `json:"tick_rate"`
@@ -70,7 +71,7 @@ func (f recordFile) record() Record {
 			signals = append(signals, throng.Signal(s))
 		}
 		r.Releases = append(r.Releases, throng.Release{
-			Place: f.Place, Name: v.Name, Version: v.Version, Package: v.Package, Capacity: v.Capacity,
+			Place: f.Place, Name: v.Name, Version: v.Version, Package: v.Package, Scripts: v.Scripts, Capacity: v.Capacity,
 			TickRate: v.TickRate, MaxSpeed: v.MaxSpeed, Published: v.Published,
 			Weights: throng.Weights{Fill: v.Fill, Latency: v.Latency, Friends: friends},
 			Signals: signals,
@@ -98,7 +99,7 @@ func EncodeRecord(r Record) ([]byte, error) {
 			signals = append(signals, signalFile(s))
 		}
 		f.Releases = append(f.Releases, releaseFile{
-			Version: v.Version, Package: v.Package, Name: v.Name, Capacity: v.Capacity, TickRate: v.TickRate, MaxSpeed: v.MaxSpeed,
+			Version: v.Version, Package: v.Package, Scripts: v.Scripts, Name: v.Name, Capacity: v.Capacity, TickRate: v.TickRate, MaxSpeed: v.MaxSpeed,
 			Fill: v.Weights.Fill, Latency: v.Weights.Latency, Friends: &v.Weights.Friends, Published: v.Published,
 			Signals: signals, Farthest: v.MaxLatency,
 			Game: v.Game,

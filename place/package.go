@@ -49,6 +49,19 @@ func Pack(files map[string][]byte) ([]byte, throng.PackageHash, error) {
 	return content, Hash(content), nil
 }
 
+// Scripts is what of a place's files game servers run: the manifest and scripts.
+func Scripts(files map[string][]byte) map[string][]byte {
+	scripts := make(map[string][]byte, len(files))
+	for p, content := range files {
+		if isScript(p) {
+			scripts[p] = content
+		}
+	}
+	return scripts
+}
+
+func isScript(path string) bool { return path == ManifestFile || strings.HasSuffix(path, ".lua") }
+
 // Hash names a package by its content.
 func Hash(content []byte) throng.PackageHash {
 	sum := sha256.Sum256(content)
@@ -70,10 +83,10 @@ func Unpack(r io.Reader, want throng.PackageHash) (map[string][]byte, error) {
 	return unpack(r, want, func(string) bool { return true })
 }
 
-// UnpackCode is Unpack for who runs a place: it reads and verifies the whole, and
+// UnpackScripts is Unpack for who runs a place: it reads and verifies the whole, and
 // returns the manifest and the scripts alone.
-func UnpackCode(r io.Reader, want throng.PackageHash) (map[string][]byte, error) {
-	return unpack(r, want, func(path string) bool { return path == ManifestFile || strings.HasSuffix(path, ".lua") })
+func UnpackScripts(r io.Reader, want throng.PackageHash) (map[string][]byte, error) {
+	return unpack(r, want, isScript)
 }
 
 func unpack(r io.Reader, want throng.PackageHash, keep func(path string) bool) (map[string][]byte, error) {

@@ -110,26 +110,26 @@ func TestUnpack(t *testing.T) {
 }
 
 // Who runs a place gets its code alone, of a package that is checked as a whole.
-func TestUnpackCode(t *testing.T) {
+func TestUnpackScripts(t *testing.T) {
 	files := map[string][]byte{place.ManifestFile: []byte("id: a"), "main.lua": []byte("-- a"), "lib/b.lua": {}, "c.bin": make([]byte, 5000), "d.lua.txt": []byte("d")}
 	content, hash, err := place.Pack(files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	code := map[string][]byte{place.ManifestFile: files[place.ManifestFile], "main.lua": files["main.lua"], "lib/b.lua": {}}
-	if got, err := place.UnpackCode(bytes.NewReader(content), hash); err != nil || !sameFiles(got, code) {
+	if got, err := place.UnpackScripts(bytes.NewReader(content), hash); err != nil || !sameFiles(got, code) {
 		t.Errorf("got files %q and %v, want %q", slices.Sorted(maps.Keys(got)), err, slices.Sorted(maps.Keys(code)))
 	}
 	asset := bytes.Index(content, []byte("c.bin"))
 	for name, bad := range map[string][]byte{
 		"an asset's byte": flip(content, asset+600), "an asset's name": flip(content, asset), "cut in the asset": content[:asset+1000],
 	} {
-		if got, err := place.UnpackCode(bytes.NewReader(bad), hash); err == nil || got != nil || throng.KindOf(err) != throng.Internal {
+		if got, err := place.UnpackScripts(bytes.NewReader(bad), hash); err == nil || got != nil || throng.KindOf(err) != throng.Internal {
 			t.Errorf("%s: got %d files and %v, want none and a damaged package", name, len(got), err)
 		}
 	}
 	link := tarball(t, entry{tar.Header{Name: "c.bin", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""})
-	if _, err := place.UnpackCode(bytes.NewReader(link), place.Hash(link)); err == nil || !strings.Contains(err.Error(), "is a link") {
+	if _, err := place.UnpackScripts(bytes.NewReader(link), place.Hash(link)); err == nil || !strings.Contains(err.Error(), "is a link") {
 		t.Errorf("a link among the assets: got %v", err)
 	}
 }
@@ -147,7 +147,7 @@ func BenchmarkUnpack30MiB(b *testing.B) {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	for name, unpack := range map[string]func(io.Reader, throng.PackageHash) (map[string][]byte, error){"all": place.Unpack, "code": place.UnpackCode} {
+	for name, unpack := range map[string]func(io.Reader, throng.PackageHash) (map[string][]byte, error){"all": place.Unpack, "scripts": place.UnpackScripts} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(content)))
 			for b.Loop() {

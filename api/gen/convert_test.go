@@ -110,6 +110,7 @@ func TestRoundTrips(t *testing.T) {
 		handover := throng.Handover{
 			Session: session, Place: "arena", Version: 3, Capacity: 8, Token: "tok", Now: moment(t), OpenedAt: moment(t), Incarnation: "i1",
 			Package: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+			Scripts: rapid.SampledFrom([]throng.PackageHash{"", "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"}).Draw(t, "scripts"),
 			Key:     [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")),
 			Private: report.Private, Code: report.Code,
 			Route: string(rapid.SliceOfN(rapid.Byte(), 0, 91).Draw(t, "route")),
@@ -161,6 +162,7 @@ func TestHandoverIsChecked(t *testing.T) {
 		"handover.place":       func(h *Handover) { h.Place = "" },
 		"handover.version":     func(h *Handover) { h.Version = 0 },
 		"handover.package":     func(h *Handover) { h.Package = "x" },
+		"handover.scripts":     func(h *Handover) { h.Scripts = "x" },
 		"handover.capacity":    func(h *Handover) { h.Capacity = 201 },
 		"handover.token":       func(h *Handover) { h.Token = "" },
 		"handover.code_hash":   func(h *Handover) { h.CodeHash = []byte{1} },

@@ -42,6 +42,14 @@ func (f *fields) pack(name, s string) throng.PackageHash {
 	return check(f, name, s, ParsePackageHash)
 }
 
+// scripts may be missing.
+func (f *fields) scripts(s string) throng.PackageHash {
+	if s == "" {
+		return ""
+	}
+	return f.pack("scripts", s)
+}
+
 func (f *fields) session(s string) throng.SessionID {
 	return check(f, "session", s, throng.ParseSessionID)
 }

@@ -473,7 +473,10 @@ type Handover struct {
 	Private bool `json:"private,omitempty,omitzero"`
 
 	// Route What gateways find the server by, to be put into tokens that the server makes; absent without gateways.
-	Route   []byte `json:"route,omitempty,omitzero"`
+	Route []byte `json:"route,omitempty,omitzero"`
+
+	// Scripts The package of its manifest and scripts alone, which is all that a server without assets needs; absent in places published before there was one.
+	Scripts string `json:"scripts,omitempty,omitzero"`
 	Session string `json:"session"`
 
 	// Token The server's credential for this session only, used from now on.

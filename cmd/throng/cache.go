@@ -50,5 +50,5 @@ func (p packages) Fetch(ctx context.Context, hash throng.PackageHash) (map[strin
 		return nil, err
 	}
 	defer body.Close()
-	return place.UnpackCode(body, hash)
+	return place.UnpackScripts(body, hash)
 }

@@ -2483,6 +2483,8 @@ export interface components {
             place: string;
             version: number;
             package: string;
+            /** @description The package of its manifest and scripts alone, which is all that a server without assets needs; absent in places published before there was one. */
+            scripts?: string;
             capacity: number;
             /** @description Only who knows its code comes in. */
             private?: boolean;
