@@ -47,7 +47,7 @@ test: test-web ## all tests, in random order, with the race detector but for who
 	slow='/(redis|sim|match|dynamo)$$'; \
 	rest=$$(echo "$$all" | grep -E "$$slow"; echo "$$all" | grep -vE "$$slow|/cmd/throng$$"); whole=$$(echo "$$all" | grep '/cmd/throng$$'); \
 	[ -z "$$rest" ] || scripts/test.sh -race -shuffle=on -timeout 20m $$rest || failed=1; \
-	[ -z "$$whole" ] || RERUN=$${RERUN:+tests} scripts/test.sh -shuffle=on -timeout 25m $$whole || failed=1; \
+	[ -z "$$whole" ] || scripts/test.sh -shuffle=on -timeout 25m $$whole || failed=1; \
 	exit $$failed
 	@# What skips itself with the race detector.
 	GO=$(GO) scripts/test.sh -run 'TestReplicas|TestStatedWaits$$|TestGuards$$' -timeout 15m ./match ./redis
@@ -82,7 +82,6 @@ test-cluster: ## the tests on a real Kubernetes, with real pods where there is r
 	scripts/setup.sh cc:gcc,libc6-dev
 	@scripts/setup.sh $(CONTAINERS) || echo "NO TESTS with real pods: there is no containerd" >&2
 	THRONG_CLUSTER_BIN=$$(GO=$(GO) scripts/cluster-build.sh) && export THRONG_CLUSTER_BIN && \
-		export RERUN=$${RERUN:+tests} && \
 		GO=$(GO) scripts/test.sh -race -shuffle=on -count 1 -p 1 -timeout 20m $(CLUSTER_PKGS) && \
 		GO=$(GO) scripts/test.sh -count 1 -run 'TestInstall$$|TestClusterCut|TestIdleControlPlane|OnCluster$$' -timeout 15m ./cmd/throng
 

@@ -2,12 +2,9 @@
 # Runs go test with the given arguments, the packages last, and says at the end
 # what failed, so that the end of a long log is enough to know it.
 #
-# RERUN=1: if nothing failed but packages that hung, they run again, by themselves,
-# and have to pass twice; then they are named, and the run passes.
-#
-# RERUN=tests: the same, and tests that failed may run again too, by themselves, and
-# have to pass twice. It is for tests of many processes on clocks of their own, which
-# a machine that is busy elsewhere can make late. Data races are never excused.
+# RERUN=1: what failed, or hung, runs again by itself and has to pass twice; then it
+# is named as flaky, and the run passes. It is for a machine that is busy elsewhere,
+# which makes real processes late. Data races are never excused.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
@@ -33,20 +30,13 @@ tests=$(awk '/^--- FAIL: / { print $3 }' "$log" | sort -u)
 hung=$(grep -cE '^panic: (test timed out|--- FAIL: .* is not over)' "$log")
 grep -q '^WARNING: DATA RACE' "$log" && exit "$status"
 flags=()
-case ${RERUN:-0} in
-1)
-  [ -n "$packages" ] && [ -z "$tests" ] && [ "$hung" -eq "$(echo "$packages" | wc -l)" ] || exit "$status"
-  ;;
-tests)
-  # A panic ends a package before its other tests had their turn: all of it again.
-  if [ -n "$packages" ] && [ -n "$tests" ] && ! grep -qE '^(panic|fatal error): ' "$log"; then
-    flags=(-run "^($(echo "$tests" | paste -sd '|'))\$")
-  elif [ -z "$packages" ] || [ "$hung" -ne "$(echo "$packages" | wc -l)" ]; then
-    exit "$status"
-  fi
-  ;;
-*) exit "$status" ;;
-esac
+[ "${RERUN:-0}" = 1 ] || exit "$status"
+# A panic ends a package before its other tests had their turn: all of it again.
+if [ -n "$packages" ] && [ -n "$tests" ] && ! grep -qE '^(panic|fatal error): ' "$log"; then
+  flags=(-run "^($(echo "$tests" | paste -sd '|'))\$")
+elif [ -z "$packages" ] || [ "$hung" -ne "$(echo "$packages" | wc -l)" ]; then
+  exit "$status"
+fi
 
 kept=()
 skip=0
