@@ -51,10 +51,11 @@ type loop struct {
 	parked     []Event  // of players who come back, while suspended
 	joined     []*seat  // who is in the world, in the order of joining
 	attributes attributes
-	emits      float64   // events that the script may still publish
-	emitted    int       // by the script, for their names
-	drain      *drain    // nil: the session does not drain
-	leaveBy    time.Time // by the registry's clock, when the process has to end; zero: it has not
+	emits      float64       // events that the script may still publish
+	patterns   time.Duration // boot clock: when sequences of inputs were told
+	emitted    int           // by the script, for their names
+	drain      *drain        // nil: the session does not drain
+	leaveBy    time.Time     // by the registry's clock, when the process has to end; zero: it has not
 	ordersDone uint64
 	bound      bool          // a heartbeat was accepted
 	opened     time.Duration // boot clock
@@ -209,6 +210,7 @@ func (l *loop) step(dt time.Duration) {
 	l.cutOff()
 	l.show()
 	l.sampleMotion(boot)
+	l.tellPatterns(boot)
 	l.autosave(boot)
 	l.checkDrain(boot)
 	l.checkLife(boot)

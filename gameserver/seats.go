@@ -36,6 +36,7 @@ type seat struct {
 	entered time.Duration // boot clock: when he came into the world
 	source  string        // of his address, see throng.MotionSampled
 	sample  sample
+	pattern pattern
 
 	join      throng.RosterChange
 	asked     bool          // the confirm is with the reporter
@@ -283,6 +284,7 @@ func (l *loop) applyInputs() {
 			if l.cfg.Events != nil {
 				// By the player's own steps: those that were late come close together.
 				s.sample.input(in, time.Duration(m.sequence)*time.Second/time.Duration(l.rate))
+				s.pattern.step(m.sequence, m.move)
 			}
 			if l.fatal(l.script.Input(s.player, in)) {
 				return

@@ -144,7 +144,7 @@ func TestRestartingBroker(t *testing.T) {
 		c.KeepControl()
 		p, ok := req.(*kmsg.ProduceRequest)
 		if !ok || answers.Add(1) > away {
-			return nil, nil, false
+			return nil, nil, false //nolint:nilnil // kfake answers itself
 		}
 		resp, _ := p.ResponseKind().(*kmsg.ProduceResponse)
 		for _, topic := range p.Topics {

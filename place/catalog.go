@@ -95,14 +95,46 @@ func (c *Catalog) publish(
 	case <-ctx.Done():
 		return throng.Published{}, false, throng.RetryLater(throng.Unavailable, time.Second, "wait for other uploads: %w", ctx.Err())
 	}
-	manifest, hash, scripts, err := c.store(ctx, by, id, upload)
+	release, err := c.store(ctx, by, id, upload)
 	if err != nil {
 		return throng.Published{}, false, err
 	}
-	return c.activate(ctx, by, how, throng.Release{
+	return c.activate(ctx, by, how, release)
+}
+
+// store checks an upload and stores two packages: all of it, and what game servers
+// run of it, so that these need not fetch and verify assets. The release has no
+// version yet.
+func (c *Catalog) store(ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader) (throng.Release, error) {
+	files, err := ReadUpload(upload)
+	if err != nil {
+		return throng.Release{}, err
+	}
+	manifest, err := Check(files, c.cfg.CheckScripts)
+	if err != nil {
+		return throng.Release{}, err
+	}
+	if manifest.ID != id {
+		return throng.Release{}, throng.AtField(throng.Invalid, ManifestFile, "id: is %q, and the upload is for %q", manifest.ID, id)
+	}
+	if err := c.mayShare(ctx, by, manifest.Game); err != nil {
+		return throng.Release{}, fmt.Errorf("%s: game: %w", ManifestFile, err)
+	}
+	parts := Scripts(files)
+	scripts, err := c.put(ctx, parts)
+	if err != nil {
+		return throng.Release{}, err
+	}
+	all := scripts
+	if len(parts) < len(files) {
+		if all, err = c.put(ctx, files); err != nil {
+			return throng.Release{}, err
+		}
+	}
+	return throng.Release{
 		Place:    id,
 		Name:     manifest.Name,
-		Package:  hash,
+		Package:  all,
 		Scripts:  scripts,
 		Capacity: manifest.Capacity,
 		TickRate: manifest.TickRate,
@@ -112,35 +144,7 @@ func (c *Catalog) publish(
 
 		MaxLatency: manifest.MaxLatency,
 		Game:       manifest.Game,
-	})
-}
-
-// store checks an upload and stores two packages: all of it, and what game servers
-// run of it, so that these need not fetch and verify assets.
-func (c *Catalog) store(
-	ctx context.Context, by throng.Editor, id throng.PlaceID, upload io.Reader,
-) (m Manifest, all, scripts throng.PackageHash, err error) {
-	files, err := ReadUpload(upload)
-	if err != nil {
-		return Manifest{}, "", "", err
-	}
-	manifest, err := Check(files, c.cfg.CheckScripts)
-	if err != nil {
-		return Manifest{}, "", "", err
-	}
-	if manifest.ID != id {
-		return Manifest{}, "", "", throng.AtField(throng.Invalid, ManifestFile, "id: is %q, and the upload is for %q", manifest.ID, id)
-	}
-	if err := c.mayShare(ctx, by, manifest.Game); err != nil {
-		return Manifest{}, "", "", fmt.Errorf("%s: game: %w", ManifestFile, err)
-	}
-	if scripts, err = c.put(ctx, Scripts(files)); err != nil {
-		return Manifest{}, "", "", err
-	}
-	if all = scripts; len(Scripts(files)) < len(files) {
-		all, err = c.put(ctx, files)
-	}
-	return manifest, all, scripts, err
+	}, nil
 }
 
 // put packs files and stores them.

@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -77,6 +79,36 @@ place.on("leave", function(p) own[p.id]:remove() own[p.id] = nil end)`)
 	r.wantStays("meadow", 2)
 	if status, out := throngCommand(t, "bans", "why", "eve", "--addr", r.url); status != 0 || !strings.Contains(out, "rule teleport") || !strings.Contains(out, "lifted") {
 		t.Errorf("why, after a restart: exit status %d, want the rule, lifted, in:\n%s", status, out)
+	}
+}
+
+// TestOneHandIsBanned: three accounts behind one address that one program plays are
+// banned, and a crowd behind the same address, each with a walk of its own, is not.
+func TestOneHandIsBanned(t *testing.T) {
+	t.Parallel()
+	r := startDev(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	for _, cfg := range []bot.Config{{Name: "crowd", Players: 9, Seed: 1}, {Name: "x", Players: 1, Seed: 7}, {Name: "y", Players: 1, Seed: 7}, {Name: "z", Players: 1, Seed: 7}} {
+		cfg.Door, cfg.Place, cfg.Capacity, cfg.For = botDoor{r.door}, "arena", 50, 5*time.Minute
+		all.Go(func() {
+			if _, err := bot.Run(ctx, cfg); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	listed := ""
+	eventually(t, 3*time.Minute, "the three are banned", func() bool {
+		_, listed = throngCommand(t, "bans", "--addr", r.url)
+		return strings.Contains(listed, "x-7-0") && strings.Contains(listed, "y-7-0") && strings.Contains(listed, "z-7-0")
+	})
+	if strings.Contains(listed, "crowd") {
+		t.Errorf("somebody else is banned:\n%s", listed)
+	}
+	if status, out := throngCommand(t, "bans", "why", "x-7-0", "--addr", r.url); status != 0 || !strings.Contains(out, "rule device") {
+		t.Errorf("why: exit status %d, want the rule in:\n%s", status, out)
 	}
 }
 
