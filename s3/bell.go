@@ -15,8 +15,9 @@ const (
 	shards = 16
 	// mostChanged is how many records are read ahead when a shard changed.
 	mostChanged = 256
-	// again is when a bucket that failed is asked again, by Run; others wait a
-	// little longer, so that none has to wait for it.
+	// again is what callers are told to wait. Those who may answer with what is known
+	// do so for twice as long after a failed look: Run looks meanwhile, so that none
+	// has to wait for a bucket that is away.
 	again = time.Second
 	// useTime is how long what was asked for is kept fresh after it.
 	useTime = time.Minute
@@ -148,7 +149,8 @@ func (b *bell) due(fresh time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
-		return time.Since(b.failed) > again
+		// A change waits for fresh: who comes back to his bucket is to see it.
+		return time.Since(b.failed) > fresh/2
 	}
 	return time.Since(b.wanted) < useTime && time.Since(b.looked) > fresh/3
 }
