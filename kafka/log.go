@@ -296,8 +296,11 @@ func (l *Log) needTopics(ctx context.Context, client *kgo.Client, records []*kgo
 		return throng.Errorf(throng.Unavailable, "ask for topics: %w", err)
 	}
 	for _, topic := range unseen {
-		if err := found[topic].Err; err != nil {
-			return l.failure(topic, err)
+		switch d, ok := found[topic]; {
+		case !ok:
+			return l.failure(topic, kerr.UnknownTopicOrPartition)
+		case d.Err != nil:
+			return l.failure(topic, d.Err)
 		}
 	}
 	l.mu.Lock()

@@ -26,6 +26,7 @@ func TestRegion(t *testing.T) {
 		{"players play and a server is killed", testKill},
 		{"the engine is updated", testUpdate},
 		{"the webhook is lost", testWebhook},
+		{"an image is missing", testNoImage},
 		{"an engine that is not Go", testEngine},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
@@ -381,6 +382,73 @@ func testWebhook(r *region) {
 	if got.Rejoined != 0 {
 		r.t.Errorf("%d players lost their session", got.Rejoined)
 	}
+}
+
+// The engine is updated to an image that no node has. Sessions go on, who joins a
+// place without room in a session gets a seat on what is still warm, or is told that
+// there is none; with the right image all is as before.
+func testNoImage(r *region) {
+	const players = 10
+	c := r.send(players, "--place", "arena")
+	before := r.sessions()
+	upgrade := func(tag string) {
+		r.helm("upgrade", "throng", "../../deploy/helm/throng", "-f", r.values, "--set-string", "fleetDefaults.image.tag="+tag)
+	}
+	upgrade("nowhere")
+	missing := func() (n int) {
+		pods := get[struct {
+			Items []struct {
+				Status struct {
+					ContainerStatuses []struct {
+						State struct {
+							Waiting struct{ Reason string }
+						}
+					}
+				}
+			}
+		}](r.cluster, "pods", "-l", "throng.dev/fleet")
+		for _, p := range pods.Items {
+			for _, s := range p.Status.ContainerStatuses {
+				if reason := s.State.Waiting.Reason; strings.Contains(reason, "Image") {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	took := eventually(r.t, 60*time.Second, "a server waits for its image", func() bool { return missing() > 0 })
+	r.t.Logf("a server waits for its image %s after the update; warm are %d", took.Round(time.Millisecond), len(r.servers("warm")))
+	for _, place := range []string{"arena", "small"} {
+		out, err := run(r.t.Context(), "", r.exe, "bots", "--addr", r.door, "--place", place, "--players", "1", "--seed", "9", "--for", "1s", "--json")
+		var got report
+		if json.Unmarshal([]byte(out), &got) != nil {
+			r.t.Fatalf("a bot in %s: %v\n%s", place, err, tail(out, 1000))
+		}
+		told := got.Failed == 1 && len(got.Errors) == 1 && got.Errors["no_capacity"] > 0
+		if seated := got.Joined == 1 && got.Failed == 0; !seated && (!told || place == "arena") {
+			r.t.Errorf("a player who joins %s: got %+v, want a seat, or no_capacity where no session has room", place, got)
+		}
+	}
+	upgrade(tagOf(r.image + next))
+	took = eventually(r.t, 2*time.Minute, "four servers are warm with the right image", func() bool {
+		warm := r.servers("warm")
+		for _, s := range warm {
+			if s.Old {
+				return false
+			}
+		}
+		return len(warm) == 4 && missing() == 0
+	})
+	r.t.Logf("four servers are warm %s after the right image was said", took.Round(time.Millisecond))
+	if now := r.session(before[0].ID); len(before) != 1 || now.State != "open" || now.Seated < players {
+		r.t.Errorf("of %d sessions the first is %s with %d players, want open with %d", len(before), now.State, now.Seated, players)
+	}
+	got := c.call()
+	c.good(players, got)
+	if got.Rejoined != 0 {
+		r.t.Errorf("%d players lost their session", got.Rejoined)
+	}
+	eventually(r.t, 90*time.Second, "empty sessions end", func() bool { return len(r.sessions()) == 0 })
 }
 
 // lowest watches how many servers the Fleet wants, and returns the lowest.
