@@ -12,13 +12,21 @@ const (
 // RegionSummary is what a region tells the others of itself.
 type RegionSummary struct {
 	Region   RegionID
-	Draining bool // it takes nobody
-	Warm     int  // idle game servers, that can take a session at once
-	Spare    int  // game servers that may be started beside those that there are
-	Room     int  // tickets that it takes up at once; 0: they stand in line
+	Number   uint8 // of the region, in its epochs; no two regions have the same
+	Draining bool  // it takes nobody
+	Warm     int   // idle game servers, that can take a session at once
+	Spare    int   // game servers that may be started beside those that there are
+	Room     int   // tickets that it takes up at once; 0: they stand in line
 	// Places are those with sessions that have a free seat, by ID. Where there are
 	// more than MaxPlaceSummaries, those with the most players.
 	Places []PlaceSummary
+}
+
+// ServerRoom is how many more sessions a region's game servers can take.
+type ServerRoom struct {
+	Draining bool // none: the region is taken out of use
+	Warm     int  // by idle game servers, at once
+	Spare    int  // by game servers that may be started beside those
 }
 
 // PlaceSummary is what a region has of the live version of a place.

@@ -73,6 +73,7 @@ type Config struct {
 	Logs            Logs        // nil: Unsupported
 	Joins           Joins       // nil: joins are not recorded
 	Replicas        Replicas    // nil: Unsupported
+	Summaries       Summaries   // nil: Unsupported
 	// Profiles, with Saves and Seats, and Ledger keep what players own; nil:
 	// Unsupported.
 	Profiles Profiles

@@ -252,6 +252,13 @@ type Replicas interface {
 	Answer(ctx context.Context, q throng.ReplicaQuestion) (throng.ReplicaAnswer, error)
 }
 
+// Summaries says what other regions are told of this one.
+type Summaries interface {
+	// Summary returns it; its places are not to be changed. Unavailable: it cannot
+	// be said now.
+	Summary(ctx context.Context) (throng.RegionSummary, error)
+}
+
 // Tickets is the registry's memory of joins.
 type Tickets interface {
 	// Lookup returns a ticket that was claimed before, with its members.

@@ -69,6 +69,7 @@ var allowed = map[string]string{
 	"POST /v1/sessions/{id}/logs":              "s",
 	"POST /v1/sessions/{id}/handoff":           "s",
 	"GET /v1/sessions/{id}/origins/{ticket}":   "s",
+	"GET /v1/regions/{id}/summary":             "r",
 	"POST /v1/replicas/tell":                   "m",
 
 	"POST /v1/sessions/{id}/profiles/{player}/checkout": "s",

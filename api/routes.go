@@ -174,8 +174,8 @@ func creatorRoutes() map[string]route {
 	}
 }
 
-// machineRoutes is the routes of operators, game servers and nodes, and of the
-// machines that run the door.
+// machineRoutes is the routes of operators, game servers, nodes and other regions,
+// and of the machines that run the door.
 func machineRoutes() map[string]route {
 	operate := route{roles: []Role{RoleOperator}, class: classCall, time: callTime}
 	change := route{roles: operate.roles, class: classCall, time: callTime, media: mediaJSON, size: sizeJSON}
@@ -211,6 +211,7 @@ func machineRoutes() map[string]route {
 		"POST /v1/sessions/{id}/logs":            server(sizeJSON),
 		"POST /v1/sessions/{id}/handoff":         handoff,
 		"GET /v1/sessions/{id}/origins/{ticket}": {roles: []Role{RoleServer}, class: classCall, time: callTime},
+		"GET /v1/regions/{id}/summary":           {roles: []Role{RoleRegion}, class: classCall, time: callTime},
 		"POST /v1/replicas/tell":                 replica,
 		"POST /v1/replicas/ask":                  replica,
 		"GET /v1/packages/{hash}":                {roles: []Role{RoleServer, RoleNode, RoleOperator, RoleRegion}, class: classCall, time: bytesTime},

@@ -2,7 +2,7 @@
 //
 // Door speaks to a region's door as a player, a creator or an operator: it
 // takes a ticket all the way to an assignment, whatever replies are lost.
-// Server speaks to it as a game server does. What a player's client does with
+// Server speaks to it as a game server does, Region as another region does. What a player's client does with
 // an assignment is World's, what the server sends, and Session's: it keeps a
 // connection, comes back over another when it is lost, and goes along when the
 // server hands the player off to another session (session_move.go); its Show is the

@@ -271,3 +271,24 @@ func TestStockIsRenewed(t *testing.T) {
 		r.audit(t)
 	})
 }
+
+func TestRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSited()
+		stop := r.run(t, 2, 10)
+		pause(t.Context(), 5*time.Second)
+		r.opens(t)
+		pause(t.Context(), 5*time.Second)
+		if got, err := r.o.Room(); err != nil || got != (throng.ServerRoom{Warm: 2, Spare: 7}) {
+			t.Errorf("got %+v, %v, want 2 idle and 7 to start", got, err)
+		}
+		r.drain(t, throng.FleetDrain{Kind: throng.DrainRegion, Name: "eu"})
+		if got, err := r.o.Room(); err != nil || got != (throng.ServerRoom{Draining: true}) {
+			t.Errorf("drained: got %+v, %v, want nothing", got, err)
+		}
+		stop()
+		if _, err := r.o.Room(); throng.KindOf(err) != throng.Unavailable {
+			t.Errorf("nobody runs it: got %v, want unavailable", err)
+		}
+	})
+}

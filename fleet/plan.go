@@ -24,6 +24,7 @@ type View struct {
 
 	AtOnce int  // most allocations under way; 0: 8
 	Shared bool // servers start on the machine that sessions come up on
+	Full   bool // the backend starts no more for now
 
 	Asked    int // allocations under way
 	Started  int // allocated, not connected
@@ -102,6 +103,17 @@ func (v View) room() int { return v.Max - v.Asked - v.Started - v.Idle - v.Occup
 
 // HasRoom says whether one more opening can get a server.
 func HasRoom(v View) bool { return v.Occupied+v.Waiting < v.Max }
+
+// RoomOf is how many openings would get a server beside those that wait for one.
+func RoomOf(v View) throng.ServerRoom {
+	warm := max(v.Idle-v.Waiting, 0)
+	coming := v.Asked + v.Started + v.Idle - v.Waiting
+	total := v.Max - v.Occupied - v.Waiting
+	if v.Full {
+		total = min(total, coming)
+	}
+	return throng.ServerRoom{Warm: max(min(warm, total), 0), Spare: max(total-warm, 0)}
+}
 
 // Hopeless is how many of the waiting openings no server is coming for, once
 // the backend said that it starts no more.

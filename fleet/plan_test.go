@@ -46,6 +46,26 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+func TestRoomOf(t *testing.T) {
+	for name, c := range map[string]struct {
+		view View
+		want throng.ServerRoom
+	}{
+		"empty":                     {View{Max: 10}, throng.ServerRoom{Spare: 10}},
+		"stock":                     {View{Max: 10, Idle: 2, Occupied: 3}, throng.ServerRoom{Warm: 2, Spare: 5}},
+		"openings take it":          {View{Max: 10, Idle: 2, Occupied: 3, Waiting: 4}, throng.ServerRoom{Spare: 3}},
+		"no more are started":       {View{Max: 10, Idle: 2, Occupied: 3, Full: true}, throng.ServerRoom{Warm: 2}},
+		"but those that start come": {View{Max: 10, Idle: 2, Asked: 1, Started: 1, Full: true}, throng.ServerRoom{Warm: 2, Spare: 2}},
+		"full":                      {View{Max: 10, Occupied: 10}, throng.ServerRoom{}},
+		"hopeless":                  {View{Max: 10, Occupied: 3, Waiting: 2, Full: true}, throng.ServerRoom{}},
+		"over the limit":            {View{Max: 10, Idle: 2, Occupied: 12}, throng.ServerRoom{}},
+	} {
+		if got := RoomOf(c.view); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	hello := throng.Hello{Server: "a", Incarnation: "1"}
 	for name, c := range map[string]struct {

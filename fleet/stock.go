@@ -2,8 +2,11 @@ package fleet
 
 import (
 	"cmp"
+	"context"
 	"sync"
 	"time"
+
+	"github.com/throng-gg/throng"
 )
 
 // readyTime is how long this orchestrator says that it is not ready because its
@@ -42,6 +45,17 @@ func (o *Orchestrator) Missing() int {
 	o.demand.mu.Lock()
 	defer o.demand.mu.Unlock()
 	return o.demand.missing
+}
+
+// Room is how many more sessions this orchestrator could find a server for: what
+// is connected to others counts as in use. Unavailable: nobody runs the fleet.
+func (o *Orchestrator) Room() (throng.ServerRoom, error) {
+	return ask(o, func(_ context.Context, t *table, now time.Time) throng.ServerRoom {
+		if t.leavesRegion() != "" {
+			return throng.ServerRoom{Draining: true}
+		}
+		return RoomOf(t.view(now))
+	})
 }
 
 // size sets the stock's target.

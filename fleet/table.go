@@ -246,6 +246,7 @@ func (t *table) view(now time.Time) View {
 		Max:       t.o.most,
 		AtOnce:    atOnce,
 		Shared:    t.o.shared,
+		Full:      now.Before(t.full),
 		Peers:     t.o.peers != nil,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],

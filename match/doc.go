@@ -17,7 +17,7 @@
 // do those that want one of their own (alone.go). handoff.go makes a ticket of a
 // group that moves from one session to another. brake.go slows
 // the openings of a version whose sessions fail at start, diary.go writes down
-// what is to be explained.
+// what is to be explained, summary.go says what other regions are told.
 //
 // Neighbours are in needs.go: the registry decides, this package only proposes.
 //

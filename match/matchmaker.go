@@ -32,6 +32,7 @@ type Config struct {
 	Sessions Sessions      // required
 	Fleet    Fleet         // required
 	Places   Places        // required
+	Servers  Servers       // nil: summaries know of none
 	Log      Log           // nil: nobody reads
 	Friends  Friends       // nil: nobody has any
 	Joins    Joins         // nil: nothing is recorded
@@ -56,6 +57,8 @@ type Matchmaker struct {
 	sessions Sessions
 	fleet    Fleet
 	places   Places
+	servers  Servers
+	summary  summary
 	quotas   *quotas
 	log      Log
 	brakes   *brakes
@@ -97,6 +100,8 @@ func New(c Config) (*Matchmaker, error) {
 		sessions: c.Sessions,
 		fleet:    c.Fleet,
 		places:   c.Places,
+		servers:  c.Servers,
+		summary:  summary{turn: make(chan struct{}, 1)},
 		log:      c.Log,
 		brakes:   newBrakes(),
 		friends:  c.Friends,

@@ -91,6 +91,13 @@ type Fleet interface {
 	Resume(ctx context.Context, s throng.Session, r throng.Release) error
 }
 
+// Servers says how many more sessions the region's game servers can take.
+type Servers interface {
+	// Room returns it as far as this process knows. Unavailable: it cannot be
+	// said now.
+	Room() (throng.ServerRoom, error)
+}
+
 // LineKeys is what places in line are signed with, the same for all of a region.
 type LineKeys interface {
 	// LineKey returns the key that signs now.

@@ -106,6 +106,15 @@ func (q *queue) room(h *hall) bool {
 	return free > 0 && h.active < share*free
 }
 
+// free is how many tickets of all places would be begun with at once; none while
+// some stand in line.
+func (q *queue) free() int {
+	if q.waiting > 0 {
+		return 0
+	}
+	return max(q.most-q.started, 0)
+}
+
 // startNow begins with a ticket that came if there is no need to stand in line.
 func (q *queue) startNow(w *work, now time.Time) bool {
 	h := q.hall(w.ticket.Place)

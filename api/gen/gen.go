@@ -828,6 +828,22 @@ type PlaceNumbers struct {
 	Total PlaceCounts `json:"total"`
 }
 
+// PlaceSummary What a region has of the live version of a place.
+type PlaceSummary struct {
+	// Free Seats.
+	Free int `json:"free"`
+
+	// Fullest How full the fullest session is, from 0 to 1, that has at least 1, 2, 4, ... 128 free seats; shorter: none has so many.
+	Fullest []float64 `json:"fullest"`
+	Place   string    `json:"place"`
+
+	// Players In them, and on the way to them.
+	Players int `json:"players"`
+
+	// Sessions That have a free seat.
+	Sessions int `json:"sessions"`
+}
+
 // Presence Where a player is.
 type Presence struct {
 	Place   string `json:"place,omitempty,omitzero"`
@@ -900,6 +916,28 @@ type Region struct {
 // RegionList All regions of the deployment.
 type RegionList struct {
 	Regions []Region `json:"regions"`
+}
+
+// RegionSummary What a region tells the others of itself.
+type RegionSummary struct {
+	// Draining It takes nobody.
+	Draining bool `json:"draining"`
+
+	// Number Of the region, in its players' epochs; no two regions have the same.
+	Number int `json:"number"`
+
+	// Places Those with sessions that have a free seat, by ID. Of more than 1,000 those with the most players.
+	Places []PlaceSummary `json:"places"`
+	Region string         `json:"region"`
+
+	// Room Tickets that it takes up at once; 0: they stand in line.
+	Room int `json:"room"`
+
+	// Spare Game servers that may be started beside those that there are.
+	Spare int `json:"spare"`
+
+	// Warm Idle game servers, that can take a session at once.
+	Warm int `json:"warm"`
 }
 
 // Release One version of a place.
@@ -2028,6 +2066,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
 	DrainRegion(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
+	//
+	// Corresponds with GET /v1/regions/{id}/summary (the `GetRegionSummary` operationId).
+	GetRegionSummary(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AskReplicaWithBody Answers another control-plane process of the region.
 	//
@@ -3197,6 +3240,21 @@ func (c *Client) DrainRegionWithBody(ctx context.Context, id RegionID, contentTy
 // Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
 func (c *Client) DrainRegion(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDrainRegionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
+//
+// Corresponds with GET /v1/regions/{id}/summary (the `GetRegionSummary` operationId).
+func (c *Client) GetRegionSummary(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRegionSummaryRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -5988,6 +6046,40 @@ func NewDrainRegionRequestWithBody(server string, id RegionID, contentType strin
 	return req, nil
 }
 
+// NewGetRegionSummaryRequest constructs an http.Request for the GetRegionSummary method
+func NewGetRegionSummaryRequest(server string, id RegionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/summary", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewAskReplicaRequest calls the generic AskReplica builder with application/json body
 func NewAskReplicaRequest(server string, body AskReplicaJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7502,6 +7594,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
 	DrainRegionWithResponse(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainRegionReply, error)
+
+	// GetRegionSummaryWithResponse Says what this door's region has for players from elsewhere. It changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/regions/{id}/summary (the `GetRegionSummary` operationId).
+	GetRegionSummaryWithResponse(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*GetRegionSummaryReply, error)
 
 	// AskReplicaWithBodyWithResponse Answers another control-plane process of the region.
 	//
@@ -10234,6 +10333,61 @@ func (r DrainRegionReply) ContentType() string {
 	return ""
 }
 
+// GetRegionSummaryReplyDefaultHeaders the declared response headers of an HTTP default response for GetRegionSummary
+type GetRegionSummaryReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetRegionSummaryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RegionSummary
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetRegionSummaryReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRegionSummaryReply) GetJSON200() *RegionSummary {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRegionSummaryReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRegionSummaryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRegionSummaryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRegionSummaryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRegionSummaryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AskReplicaReplyDefaultHeaders the declared response headers of an HTTP default response for AskReplica
 type AskReplicaReplyDefaultHeaders struct {
 	RetryAfter int
@@ -12092,6 +12246,19 @@ func (c *ClientWithResponses) DrainRegionWithResponse(ctx context.Context, id Re
 		return nil, err
 	}
 	return ParseDrainRegionReply(rsp)
+}
+
+// GetRegionSummaryWithResponse Says what this door's region has for players from elsewhere. It changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/regions/{id}/summary (the `GetRegionSummary` operationId).
+func (c *ClientWithResponses) GetRegionSummaryWithResponse(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*GetRegionSummaryReply, error) {
+	rsp, err := c.GetRegionSummary(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRegionSummaryReply(rsp)
 }
 
 // AskReplicaWithBodyWithResponse Answers another control-plane process of the region.
@@ -14653,6 +14820,52 @@ func ParseDrainRegionReply(rsp *http.Response) (*DrainRegionReply, error) {
 	return response, nil
 }
 
+// ParseGetRegionSummaryReply parses an HTTP response from a GetRegionSummaryWithResponse call
+func ParseGetRegionSummaryReply(rsp *http.Response) (*GetRegionSummaryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRegionSummaryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RegionSummary
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetRegionSummaryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAskReplicaReply parses an HTTP response from a AskReplicaWithResponse call
 func ParseAskReplicaReply(rsp *http.Response) (*AskReplicaReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15737,6 +15950,9 @@ type ServerInterface interface {
 	// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
 	// (POST /v1/regions/{id}/drain)
 	DrainRegion(w http.ResponseWriter, r *http.Request, id RegionID)
+	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
+	// (GET /v1/regions/{id}/summary)
+	GetRegionSummary(w http.ResponseWriter, r *http.Request, id RegionID)
 	// AskReplica Answers another control-plane process of the region.
 	// (POST /v1/replicas/ask)
 	AskReplica(w http.ResponseWriter, r *http.Request)
@@ -17309,6 +17525,32 @@ func (siw *ServerInterfaceWrapper) DrainRegion(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// GetRegionSummary operation middleware
+func (siw *ServerInterfaceWrapper) GetRegionSummary(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRegionSummary(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // AskReplica operation middleware
 func (siw *ServerInterfaceWrapper) AskReplica(w http.ResponseWriter, r *http.Request) {
 
@@ -18132,6 +18374,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/fleets/{cluster}/drain", wrapper.DrainFleet)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/regions/{id}/drain", wrapper.UndrainRegion)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/regions/{id}/drain", wrapper.DrainRegion)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/regions/{id}/summary", wrapper.GetRegionSummary)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/tell", wrapper.TellReplica)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/ask", wrapper.AskReplica)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/packages/{hash}", wrapper.GetPackage)
@@ -20024,6 +20267,47 @@ func (response DrainRegiondefaultApplicationProblemPlusJSONResponse) VisitDrainR
 	return err
 }
 
+type GetRegionSummaryRequestObject struct {
+	ID RegionID `json:"id"`
+}
+
+type GetRegionSummaryResponseObject interface {
+	VisitGetRegionSummaryResponse(w http.ResponseWriter) error
+}
+
+type GetRegionSummary200JSONResponse RegionSummary
+
+func (response GetRegionSummary200JSONResponse) VisitGetRegionSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSummarydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetRegionSummarydefaultApplicationProblemPlusJSONResponse) VisitGetRegionSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AskReplicaRequestObject struct {
 	Body *AskReplicaJSONRequestBody
 }
@@ -21014,6 +21298,9 @@ type StrictServerInterface interface {
 	// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
 	// (POST /v1/regions/{id}/drain)
 	DrainRegion(ctx context.Context, request DrainRegionRequestObject) (DrainRegionResponseObject, error)
+	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
+	// (GET /v1/regions/{id}/summary)
+	GetRegionSummary(ctx context.Context, request GetRegionSummaryRequestObject) (GetRegionSummaryResponseObject, error)
 	// AskReplica Answers another control-plane process of the region.
 	// (POST /v1/replicas/ask)
 	AskReplica(ctx context.Context, request AskReplicaRequestObject) (AskReplicaResponseObject, error)
@@ -22358,6 +22645,32 @@ func (sh *strictHandler) DrainRegion(w http.ResponseWriter, r *http.Request, id 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DrainRegionResponseObject); ok {
 		if err := validResponse.VisitDrainRegionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRegionSummary operation middleware
+func (sh *strictHandler) GetRegionSummary(w http.ResponseWriter, r *http.Request, id RegionID) {
+	var request GetRegionSummaryRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRegionSummary(ctx, request.(GetRegionSummaryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRegionSummary")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRegionSummaryResponseObject); ok {
+		if err := validResponse.VisitGetRegionSummaryResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

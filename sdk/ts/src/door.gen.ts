@@ -1008,6 +1008,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/regions/{id}/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says what this door's region has for players from elsewhere. It changes nothing. */
+        get: operations["GetRegionSummary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/replicas/tell": {
         parameters: {
             query?: never;
@@ -1571,6 +1588,34 @@ export interface components {
             beacons: string[];
             /** @description open or draining. */
             state: string;
+        };
+        /** @description What a region tells the others of itself. */
+        RegionSummary: {
+            region: string;
+            /** @description Of the region, in its players' epochs; no two regions have the same. */
+            number: number;
+            /** @description It takes nobody. */
+            draining: boolean;
+            /** @description Idle game servers, that can take a session at once. */
+            warm: number;
+            /** @description Game servers that may be started beside those that there are. */
+            spare: number;
+            /** @description Tickets that it takes up at once; 0: they stand in line. */
+            room: number;
+            /** @description Those with sessions that have a free seat, by ID. Of more than 1,000 those with the most players. */
+            places: components["schemas"]["PlaceSummary"][];
+        };
+        /** @description What a region has of the live version of a place. */
+        PlaceSummary: {
+            place: string;
+            /** @description That have a free seat. */
+            sessions: number;
+            /** @description In them, and on the way to them. */
+            players: number;
+            /** @description Seats. */
+            free: number;
+            /** @description How full the fullest session is, from 0 to 1, that has at least 1, 2, 4, ... 128 free seats; shorter: none has so many. */
+            fullest: number[];
         };
         /** @description One version of a place. */
         Release: {
@@ -4178,6 +4223,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetRegionSummary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The summary, as this door's process knows it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionSummary"];
+                };
             };
             default: components["responses"]["Problem"];
         };
