@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/edge/beacon"
+	"github.com/throng-gg/throng/edge/beacon/probe"
 )
 
 // edgeBeaconCmd runs a beacon, or asks one.
@@ -60,12 +60,10 @@ func (c *edgeBeaconCmd) probe(e *env) error {
 	if err != nil {
 		return throng.AtField(throng.Invalid, "--probe", "%q is not an address like 203.0.113.5:7810", c.Probe)
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, beacon.Probes*probeWait)
-	defer cancel()
-	l, err := beacon.Probe(ctx, at, probeWait)
+	l, err := probe.UDP(e.ctx, at.String(), probeWait)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.out, "%s: median %s, jitter %s, %d of %d answered\n", at, l.Median, l.Jitter, l.Answered, beacon.Probes)
+	_, err = fmt.Fprintf(e.out, "%s: median %s, jitter %s, %d of %d answered\n", at, l.Median, l.Jitter, l.Answered, probe.Probes)
 	return err
 }

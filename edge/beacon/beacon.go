@@ -12,21 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/edge/beacon/probe"
 )
-
-// magic begins every probe.
-const magic = "THRNGBCN"
-
-// Sizes of a probe in bytes.
-const (
-	ProbeSize = len(magic) + 8
-	ProbeMost = 64
-)
-
-// IsProbe says whether a datagram is one that is answered.
-func IsProbe(b []byte) bool {
-	return len(b) >= ProbeSize && len(b) <= ProbeMost && string(b[:len(magic)]) == magic
-}
 
 // Config is what a Beacon needs to know.
 type Config struct {
@@ -89,7 +76,7 @@ const readFailures = 1000
 func (b *Beacon) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = b.socket.Close() })()
 	answered, limited, refused := b.probes.WithLabelValues("answered"), b.probes.WithLabelValues("limited"), b.probes.WithLabelValues("malformed")
-	buffer := make([]byte, ProbeMost+1)
+	buffer := make([]byte, probe.Most+1)
 	for failures := 0; failures < readFailures; {
 		n, from, err := b.socket.ReadFromUDPAddrPort(buffer)
 		switch {
@@ -101,7 +88,7 @@ func (b *Beacon) Run(ctx context.Context) error {
 		}
 		failures = 0
 		switch {
-		case !IsProbe(buffer[:n]):
+		case !probe.Is(buffer[:n]):
 			refused.Inc()
 		case !b.limits.take(from.Addr(), time.Now()):
 			limited.Inc()
@@ -116,7 +103,7 @@ func (b *Beacon) Run(ctx context.Context) error {
 // Handler answers where UDP is blocked.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /beacon", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+probe.Path, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Timing-Allow-Origin", "*")
 		w.Header().Set("Cache-Control", "no-store")

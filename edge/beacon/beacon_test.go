@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/edge/beacon/probe"
 )
 
 const patience = 30 * time.Second
@@ -36,38 +36,28 @@ func run(t *testing.T, c Config) *Beacon {
 
 func TestProbe(t *testing.T) {
 	b := run(t, Config{})
-	got, err := Probe(t.Context(), b.Address(), patience)
-	if err != nil || got.Answered != Probes || got.Median <= 0 {
-		t.Errorf("got %+v, %v, want %d answers", got, err, Probes)
+	got, err := probe.UDP(t.Context(), b.Address().String(), patience)
+	if err != nil || got.Answered != probe.Probes || got.Median <= 0 {
+		t.Errorf("got %+v, %v, want %d answers", got, err, probe.Probes)
 	}
 }
 
-func TestProbeHTTP(t *testing.T) {
+func TestHandler(t *testing.T) {
 	s := httptest.NewServer(Handler())
 	defer s.Close()
-	got, err := ProbeHTTP(t.Context(), s.Client(), s.URL+"/beacon", patience)
-	if err != nil || got.Answered != Probes {
-		t.Errorf("got %+v, %v, want %d answers", got, err, Probes)
+	got, err := probe.HTTP(t.Context(), s.Client(), s.URL+probe.Path, patience)
+	if err != nil || got.Answered != probe.Probes {
+		t.Errorf("got %+v, %v, want %d answers", got, err, probe.Probes)
 	}
-	if _, err := ProbeHTTP(t.Context(), s.Client(), s.URL+"/other", patience); throng.KindOf(err) != throng.Unavailable {
-		t.Errorf("no beacon: got %v, want unavailable", err)
-	}
-}
-
-func TestNobodyAnswers(t *testing.T) {
-	silent, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	resp, err := s.Client().Get(s.URL + probe.Path) //nolint:noctx // bounded by the test
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = silent.Close() }()
-	at := netip.MustParseAddrPort(silent.LocalAddr().String())
-	if _, err := Probe(t.Context(), at, time.Millisecond); throng.KindOf(err) != throng.Unavailable {
-		t.Errorf("got %v, want unavailable", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := Probe(ctx, at, patience); err == nil {
-		t.Error("a cancelled probe has no error")
+	_ = resp.Body.Close()
+	for name, want := range map[string]string{"Access-Control-Allow-Origin": "*", "Timing-Allow-Origin": "*", "Cache-Control": "no-store"} {
+		if got := resp.Header.Get(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
 	}
 }
 
@@ -80,14 +70,14 @@ func TestAmplifiesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = socket.Close() }()
-	good := append([]byte(magic), make([]byte, 8)...)
-	for _, bad := range [][]byte{{}, {0}, []byte(magic), good[:15], append([]byte("x"), good...), append(good, make([]byte, ProbeMost)...)} {
+	good := append([]byte("THRNGBCN"), make([]byte, 8)...)
+	for _, bad := range [][]byte{{}, {0}, []byte("THRNGBCN"), good[:15], append([]byte("x"), good...), append(good, make([]byte, probe.Most)...)} {
 		if _, err := socket.Write(bad); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 20 {
-		good[ProbeSize-1] = byte(i)
+		good[probe.Size-1] = byte(i)
 		if _, err := socket.Write(good); err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +86,7 @@ func TestAmplifiesNothing(t *testing.T) {
 	_ = socket.SetReadDeadline(time.Now().Add(patience))
 	for i := range 5 {
 		n, err := socket.Read(buffer)
-		if good[ProbeSize-1] = byte(i); err != nil || !bytes.Equal(buffer[:n], good) {
+		if good[probe.Size-1] = byte(i); err != nil || !bytes.Equal(buffer[:n], good) {
 			t.Fatalf("answer %d: got %x, %v, want %x", i, buffer[:n], err, good)
 		}
 	}
@@ -123,29 +113,4 @@ func TestLimits(t *testing.T) {
 	if len(l.buckets) != sources {
 		t.Errorf("%d lines", len(l.buckets))
 	}
-}
-
-func TestOf(t *testing.T) {
-	ms := time.Millisecond
-	for _, c := range []struct {
-		trips []time.Duration
-		want  Latency
-	}{
-		{nil, Latency{}},
-		{[]time.Duration{7 * ms}, Latency{Median: 7 * ms, Answered: 1}},
-		{[]time.Duration{30 * ms, 20 * ms, 90 * ms, 21 * ms, 19 * ms}, Latency{Median: 21 * ms, Jitter: 20250 * time.Microsecond, Answered: 5}},
-	} {
-		if got := Of(c.trips); got != c.want {
-			t.Errorf("%v: got %+v, want %+v", c.trips, got, c.want)
-		}
-	}
-}
-
-func FuzzIsProbe(f *testing.F) {
-	f.Add([]byte(magic + "12345678"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if IsProbe(b) && (len(b) < ProbeSize || len(b) > ProbeMost) {
-			t.Errorf("%d bytes are a probe", len(b))
-		}
-	})
 }
