@@ -17,7 +17,7 @@ import (
 type Region struct {
 	ID      throng.RegionID
 	Name    string   // for people
-	Beacons []string // host:port, to measure the latency to
+	Beacons []string // URLs, to measure the latency to; see package probe
 	State   string   // "open" when empty, or "draining"
 }
 

@@ -141,7 +141,7 @@ func TestSessionsOfAPlace(t *testing.T) {
 
 func TestPresenceAndRegions(t *testing.T) {
 	d := openDoor(t, func(c *Config) {
-		c.Regions = []Region{{ID: "local", Name: "Here", Beacons: []string{"127.0.0.1:9000"}}, {ID: "far", State: "draining"}}
+		c.Regions = []Region{{ID: "local", Name: "Here", Beacons: []string{"udp://127.0.0.1:9000"}}, {ID: "far", State: "draining"}}
 	})
 	ada := d.as(RolePlayer)
 	for player, want := range map[throng.PlayerID]gen.Presence{
@@ -153,8 +153,8 @@ func TestPresenceAndRegions(t *testing.T) {
 		}
 	}
 	r := d.call("GET", "/v1/regions", d.token("ada", RolePlayer), "")
-	want := `{"regions":[{"beacons":["127.0.0.1:9000"],"id":"local","name":"Here","state":"open"},` +
-		`{"beacons":[],"id":"far","name":"","state":"draining"}]}` + "\n"
+	want := `{"regions":[{"beacon_urls":["udp://127.0.0.1:9000"],"id":"local","name":"Here","state":"open"},` +
+		`{"beacon_urls":[],"id":"far","name":"","state":"draining"}]}` + "\n"
 	if r.body != want {
 		t.Errorf("got %s, want %s", r.body, want)
 	}

@@ -279,6 +279,7 @@ func TestChartRefuses(t *testing.T) {
 		"replicas without volume":   {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r", "data.enabled=false"}, []string{"ReadWriteMany"}},
 		"replicas without a ring":   {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r", "places.url=s3://b/p"}, []string{"ringSecret"}},
 		"a volume of several":       {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r", "places.url=s3://b/p", "ringSecret=r"}, []string{"data.enabled"}},
+		"a beacon without a port":   {[]string{"controlPlane.beacons={udp://h}"}, []string{"beacons"}},
 		"regions without its own":   {[]string{"places.regions={s3://b/p}"}, []string{"places.url"}},
 		"no bucket":                 {[]string{"places.url=http://b/p"}, []string{"places", "url"}},
 		"consumers without Kafka":   {[]string{"consumers.enabled=true"}, []string{"kafka.urlSecret.name"}},

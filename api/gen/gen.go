@@ -904,10 +904,11 @@ type Receipt struct {
 
 // Region A geography with a stack of its own.
 type Region struct {
-	// Beacons Addresses (host:port) to measure the latency to.
-	Beacons []string `json:"beacons"`
-	ID      string   `json:"id"`
-	Name    string   `json:"name"`
+	// BeaconUrls Where a client measures how far the region is, at most 8: udp://host:port, and http://host/beacon or https://host/beacon
+	// where UDP does not get through (docs/play.md).
+	BeaconUrls []string `json:"beacon_urls"`
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
 
 	// State open or draining.
 	State string `json:"state"`

@@ -50,6 +50,8 @@ func TestBadStartsAreOneLine(t *testing.T) {
 		{"data folder cannot be made", []string{"dev", "--addr", "127.0.0.1:0", "--data", filepath.Join(file, "data")}, []string{file}},
 		{"more warm servers than servers", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--warm", "9", "--max", "3"}, []string{"--warm"}},
 		{"bad region", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--region", "No Where"}, []string{"--region"}},
+		{"beacon without a port", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--beacon", "udp://127.0.0.1"}, []string{"--beacon", "port"}},
+		{"too many beacons", append([]string{"dev", "--addr", "127.0.0.1:0", "--data", fresh()}, strings.Fields(strings.Repeat("--beacon udp://h:1 ", 9))...), []string{"--beacon", "at most 8"}},
 		{"unknown place", []string{"bots", "--place", "nowhere", "--addr", r.url}, []string{"--place", "nowhere"}},
 		{"bad place name", []string{"bots", "--place", "No", "--addr", r.url}, []string{"--place"}},
 		{"no players", []string{"bots", "--place", "arena", "--players", "0", "--addr", r.url}, []string{"--players"}},

@@ -74,6 +74,8 @@ func TestConfigSense(t *testing.T) {
 		{"dev:\n  server-cpu: -1\n", "FILE:2: dev.server-cpu: -1 is not allowed"},
 		{"control:\n  stop-wait: 1m\n", "FILE:2: control.stop-wait: 1m0s is not allowed, 0s to 8s are"},
 		{"control:\n  public: nowhere://x\n", `FILE:2: control.public: "nowhere://x" is not allowed`},
+		{"control:\n  beacon:\n    - udp://a:1\n    - http://b\n", `FILE:2: control.beacon: "http://b" must end in /beacon`},
+		{"dev:\n  beacon: [udp://a:1, udp://a:1]\n", `FILE:2: dev.beacon: "udp://a:1" is there twice`},
 		{"node:\n  addr: ftp://x\n", `FILE:2: node.addr: "ftp://x" is not a URL`},
 		{"node:\n\tmax: 1\n", "FILE:2: found character that cannot start any token"},
 		{"- a\n- b\n", "FILE:1: the file must be keys with values"},

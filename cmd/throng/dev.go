@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
-	"github.com/throng-gg/throng/edge/gateway"
 	"github.com/throng-gg/throng/examples"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/process"
@@ -112,19 +110,6 @@ func (c *devCmd) ownLog(ctx context.Context, g *ground) (closeLog func(), err er
 	return b.Close, nil
 }
 
-// runEdge runs a gateway, if there is one, until ctx ends.
-func runEdge(ctx context.Context, edge *gateway.Gateway, g *ground) error {
-	if edge == nil {
-		return nil
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return edge.Run(ctx) })
-	group.Go(func() error {
-		return keepKeys(ctx, edge, nil, g.logger, func() (gatewayKeys, error) { return g.secrets.gatewayKeys(), nil })
-	})
-	return group.Wait()
-}
-
 // serve runs the platform. The game servers end before the control plane does, so
 // that what their players own is kept; none is started meanwhile.
 func (c *devCmd) serve(e *env, g *ground) error {
@@ -162,7 +147,7 @@ func (c *devCmd) serve(e *env, g *ground) error {
 	defer stop()
 	group, ctx := errgroup.WithContext(running)
 	group.Go(func() error { return plane.run(ctx) })
-	group.Go(func() error { return runEdge(ctx, edge, g) })
+	group.Go(func() error { return edge.run(ctx, g) })
 	group.Go(func() error {
 		if err := plane.awaitReady(ctx); err != nil {
 			return nil //nolint:nilerr // stopped before it was ready; whoever stopped it has the reason
@@ -178,24 +163,6 @@ func (c *devCmd) serve(e *env, g *ground) error {
 	err = <-ended
 	stop()
 	return errors.Join(group.Wait(), err)
-}
-
-// edge makes the gateway; nil: there is none.
-func (c *devCmd) edge(e *env, g *ground) (*gateway.Gateway, error) {
-	if c.Gateway == "" {
-		return nil, nil //nolint:nilnil // there is none
-	}
-	listen, err := addressOf("--gateway", c.Gateway)
-	if err != nil {
-		return nil, err
-	}
-	edge, err := gateway.New(e.ctx, gateway.Config{
-		Listen: listen, Keys: g.secrets.gatewayKeys(), Logger: g.logger.With("part", "gateway"), Metrics: g.metrics,
-	})
-	if err == nil && len(g.secrets.gateways) == 0 {
-		g.secrets.gateways = []netip.AddrPort{edge.Address()}
-	}
-	return edge, err
 }
 
 // serverEnv is what a game server's process is told. It reaches the region at the

@@ -132,16 +132,24 @@ func (c *edgeGatewayCmd) answer(ctx, serving context.Context, metrics *prometheu
 // serveHTTP answers until ctx ends.
 func serveHTTP(ctx context.Context, flag, addr string, handler http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err == nil {
+		err = serveOn(ctx, listener, handler)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", flag, err)
 	}
+	return nil
+}
+
+// serveOn answers until ctx ends, and closes the listener.
+func serveOn(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("%s: %w", flag, err)
+		return err
 	}
 	return nil
 }

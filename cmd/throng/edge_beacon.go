@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -13,6 +14,27 @@ import (
 	"github.com/throng-gg/throng/edge/beacon"
 	"github.com/throng-gg/throng/edge/beacon/probe"
 )
+
+// beaconsFlags say where players measure how far the region is.
+type beaconsFlags struct {
+	Beacon []string `help:"URL of a beacon (throng edge beacon) by which players measure how far this region is, up to 8: udp://HOST:PORT, and http://HOST/beacon or https://HOST/beacon where UDP does not get through. GET /v1/regions says them." placeholder:"URL"`
+}
+
+// checkBeacons says which of the URLs is wrong.
+func (f beaconsFlags) checkBeacons() error {
+	if len(f.Beacon) > probe.MaxURLs {
+		return throng.AtField(throng.Invalid, "--beacon", "has %d URLs, at most %d are allowed", len(f.Beacon), probe.MaxURLs)
+	}
+	for i, s := range f.Beacon {
+		if err := probe.CheckURL(s); err != nil {
+			return throng.AtField(throng.Invalid, "--beacon", "%w", err)
+		}
+		if slices.Contains(f.Beacon[:i], s) {
+			return throng.AtField(throng.Invalid, "--beacon", "%q is there twice", s)
+		}
+	}
+	return nil
+}
 
 // edgeBeaconCmd runs a beacon, or asks one.
 type edgeBeaconCmd struct {

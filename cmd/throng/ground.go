@@ -25,6 +25,7 @@ type groundFlags struct {
 
 	placesFlags
 	gatewaysFlags
+	beaconsFlags
 
 	Redis string `env:"THRONG_REDIS" help:"Where the registry is kept: a Redis or Valkey, like redis://user:password@host:6379/0, rediss:// for TLS, several hosts with commas for a Cluster; control planes on the same one are replicas. Without it, in memory." placeholder:"URL" secret:""`
 
@@ -78,6 +79,9 @@ func (f groundFlags) Validate() error {
 		return throng.AtField(throng.Invalid, "--explain-memory", "and --explain-disk are %d and %d MiB, 0 (none) or more are allowed", f.ExplainMemory, f.ExplainDisk)
 	}
 	if _, err := f.addresses(); err != nil {
+		return err
+	}
+	if err := f.checkBeacons(); err != nil {
 		return err
 	}
 	_, err := regionOf(f.Region)

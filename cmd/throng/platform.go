@@ -245,6 +245,7 @@ func (c *control) doorConfig() (api.Config, error) {
 	}
 	out := api.Config{
 		Region:              c.cfg.region.ID,
+		Regions:             []api.Region{{ID: c.cfg.region.ID, Name: string(c.cfg.region.ID), Beacons: c.cfg.flags.Beacon}},
 		Auth:                c.cfg.auth,
 		APIKeys:             c.cfg.keys,
 		DevTokens:           devTokens,

@@ -1584,8 +1584,11 @@ export interface components {
         Region: {
             id: string;
             name: string;
-            /** @description Addresses (host:port) to measure the latency to. */
-            beacons: string[];
+            /**
+             * @description Where a client measures how far the region is, at most 8: udp://host:port, and http://host/beacon or https://host/beacon
+             *     where UDP does not get through (docs/play.md).
+             */
+            beacon_urls: string[];
             /** @description open or draining. */
             state: string;
         };
