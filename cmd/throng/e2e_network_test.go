@@ -227,7 +227,7 @@ func TestFairNetwork(t *testing.T) {
 
 func testNetwork(t *testing.T, way impair.Way, players, messages int) {
 	t.Helper()
-	r := startDev(t)
+	r := startDev(t, "--anticheat-report") // buttons that count moves are faster than fingers
 	r.publishArena("rough", echoing)
 	c := newCable(t, way)
 	var all []*walker
@@ -238,6 +238,11 @@ func testNetwork(t *testing.T, way impair.Way, players, messages int) {
 		t.Helper()
 		for i, w := range all {
 			eventually(t, time.Minute+time.Duration(n)*time.Second, fmt.Sprintf("walker %d has heard %d messages", i, n), func() (ok bool) {
+				select {
+				case err := <-w.done:
+					t.Fatalf("walker %d does not play any more: %v", i, err)
+				default:
+				}
 				w.see(func(w *walker) { ok = w.heard >= n && w.verified > 0 })
 				return ok
 			})
