@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"consumer/anticheat":     {"consumer"},
 	"consumer/economy":       {"consumer", "ledger"},
 	"bolt":                   {"profile", "ledger", "consumer"},
-	"dynamo":                 {"profile", "ledger"},
+	"dynamo":                 {"profile", "ledger", "consumer"},
 	"dynamo/dynamotest":      {"test/repo"},
 	"event":                  {},
 	"event/eventtest":        {"test/repo"},

@@ -23,7 +23,7 @@ func (s *Store) Setup(ctx context.Context, profiles, economy Capacity) (made []s
 		keys     []string
 		capacity Capacity
 		stream   bool
-	}{{s.profiles, two, profiles, false}, {s.economy, two, economy, true}, {s.catalog, two[:1], Capacity{}, false}} {
+	}{{s.profiles, two, profiles, false}, {s.economy, two, economy, true}, {s.catalog, two[:1], Capacity{}, false}, {s.shards, two, Capacity{}, false}} {
 		in := &dynamodb.CreateTableInput{TableName: &t.name, BillingMode: types.BillingModePayPerRequest}
 		for n, name := range t.keys {
 			in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS})

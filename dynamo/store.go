@@ -29,13 +29,14 @@ type Config struct {
 	Try time.Duration
 }
 
-// Store is the tables. It serves profile.Store, ledger.Store, ledger.Catalogs and
-// ledger.Books.
+// Store is the tables. It serves profile.Store, ledger.Store, ledger.Catalogs,
+// ledger.Books and consumer.Store.
 type Store struct {
-	client                     *dynamodb.Client
-	budget, try                time.Duration
-	profiles, economy, catalog string
-	stream                     *dynamodbstreams.Client // reads economy's stream
+	client                             *dynamodb.Client
+	budget, try                        time.Duration
+	profiles, economy, catalog, shards string
+	stream                             *dynamodbstreams.Client // reads economy's stream
+	codec                              codec                   // of shards
 }
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,200}$`)
@@ -74,7 +75,14 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 			o.BaseEndpoint = aws.String(u.Scheme + "://" + u.Host)
 		}
 	})
-	s := &Store{client: client, stream: stream, budget: cfg.Budget, try: cfg.Try, profiles: prefix + "-profiles", economy: prefix + "-economy", catalog: prefix + "-catalog"}
+	codec, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		client: client, stream: stream, budget: cfg.Budget, try: cfg.Try, codec: codec,
+		profiles: prefix + "-profiles", economy: prefix + "-economy", catalog: prefix + "-catalog", shards: prefix + "-shards",
+	}
 	if s.budget <= 0 {
 		s.budget = 6 * time.Second
 	}

@@ -30,7 +30,7 @@ const (
 
 // consumerFlags say what is made of events.
 type consumerFlags struct {
-	Consumers       string        `help:"Folder of the consumers of events (analytics, anti-cheat, economy), which this process then runs; one replica of a region has it, and always the same folder. throng dev has them in --data." type:"path" placeholder:"DIR"`
+	Consumers       string        `help:"Folder of the consumers of events (analytics, anti-cheat, economy), which this process then runs. With --dynamo any number of replicas have it, and share the work; else one of a region, and always the same folder. throng dev has them in --data." type:"path" placeholder:"DIR"`
 	NumbersEvery    time.Duration `default:"5m" help:"How often what was counted goes into files, in the folder numbers of --consumers."`
 	AnticheatRules  string        `help:"File of rules in place of those that come with Throng (YAML: docs/numbers.md)." type:"path" placeholder:"FILE"`
 	AnticheatReport bool          `help:"Ban nobody and put nobody out: throng bans says who it would be."`
@@ -58,7 +58,9 @@ func (f consumerFlags) rules() ([]anticheat.Rule, error) {
 
 // consumers applies the region's events.
 type consumers struct {
-	file   *bolt.Store
+	shards consumer.Store
+	shared bool                    // several processes have them
+	close  func() error            // of shards
 	groups map[string]*kafka.Group // by name
 	logger *slog.Logger
 }
@@ -76,14 +78,10 @@ func newConsumers(c *control) (*consumers, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(flags.Consumers, 0o700); err != nil {
-		return nil, throng.AtField(throng.Invalid, "--consumers", "cannot be used: %w", err)
-	}
-	file, err := bolt.Open(bolt.Config{Path: filepath.Join(flags.Consumers, consumersFile)})
-	if err != nil {
+	out, known := &consumers{groups: map[string]*kafka.Group{}, logger: c.cfg.logger.With("part", "consumer")}, &known{control: c}
+	if err := out.open(c); err != nil {
 		return nil, fmt.Errorf("--consumers: %w", err)
 	}
-	out, known := &consumers{file: file, groups: map[string]*kafka.Group{}, logger: c.cfg.logger.With("part", "consumer")}, &known{control: c}
 	files := disk.Files{Dir: filepath.Join(flags.Consumers, numbersFolder)}
 	logger := out.logger
 	for _, group := range []struct {
@@ -112,20 +110,41 @@ func newConsumers(c *control) (*consumers, error) {
 		}},
 	} {
 		sink, err := consumer.New(consumer.Config{
-			Group: group.name, Store: file.Shards(), Parker: c.events.log, New: group.keeper, Now: time.Now, Logger: logger, Metrics: c.cfg.metrics,
+			Group: group.name, Store: out.shards, Parker: c.events.log, New: group.keeper, Now: time.Now, Logger: logger, Metrics: c.cfg.metrics,
 		})
 		if err != nil {
-			return nil, errors.Join(err, file.Close())
+			return nil, errors.Join(err, out.close())
 		}
-		member, err := c.events.log.Group(kafka.GroupConfig{
-			Group: group.name, Member: string(c.cfg.region.ID) + "-" + group.name, Streams: group.streams, Handler: sink,
-		})
+		name := "" // whoever is there shares the partitions
+		if !out.shared {
+			name = string(c.cfg.region.ID) + "-" + group.name
+		}
+		member, err := c.events.log.Group(kafka.GroupConfig{Group: group.name, Member: name, Streams: group.streams, Handler: sink})
 		if err != nil {
-			return nil, errors.Join(err, file.Close())
+			return nil, errors.Join(err, out.close())
 		}
 		out.groups[group.name] = member
 	}
 	return out, nil
+}
+
+// open opens what keeps shards: DynamoDB, which all control planes have in common, or
+// a file of this one's.
+func (c *consumers) open(of *control) error {
+	if own := of.cfg.stores.own; own != nil && own.shards != nil {
+		c.shards, c.shared, c.close = own.shards, true, func() error { return nil }
+		return nil
+	}
+	dir := of.cfg.flags.Consumers
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return throng.Errorf(throng.Invalid, "cannot be used: %w", err)
+	}
+	file, err := bolt.Open(bolt.Config{Path: filepath.Join(dir, consumersFile)})
+	if err != nil {
+		return err
+	}
+	c.shards, c.close = file.Shards(), file.Close
+	return nil
 }
 
 // run consumes until ctx ends. Nil: nothing is consumed. A group that fails begins
@@ -151,7 +170,7 @@ func (c *consumers) run(ctx context.Context) error {
 		})
 	}
 	running.Wait()
-	return c.file.Close()
+	return c.close()
 }
 
 const (

@@ -19,6 +19,7 @@ import (
 	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/api/gen"
 	"github.com/throng-gg/throng/bot"
+	"github.com/throng-gg/throng/dynamo/dynamotest"
 )
 
 // TestCheatIsBannedAndNumbersAreRight: one of two players jumps about in a place
@@ -205,4 +206,26 @@ func (r *region) numberFiles(place string) string {
 		}
 	}
 	return fmt.Sprintf("%d %d %d", joins, leaves, hellos)
+}
+
+// TestNumbersAreInDynamoDB: with --dynamo what was counted is not in the folder of
+// consumers. A process that has none of it goes on with the numbers.
+func TestNumbersAreInDynamoDB(t *testing.T) {
+	t.Parallel()
+	tables := dynamotest.Start(t) + "/test"
+	if status, out := throngCommand(t, "setup", "dynamo", tables); status != 0 || !strings.Contains(out, "made test-shards") {
+		t.Fatalf("exit status %d:\n%s", status, out)
+	}
+	r := startDev(t, "--dynamo", tables)
+	r.publish("meadow", "6", `place.on("join", function(p) end)`)
+	ada := r.enter("meadow", nil, throng.ModeDropIn, "ada")[0]
+	ada.leave()
+	r.wantStays("meadow", 1)
+	r.prog.stop(syscall.SIGINT)
+	if err := os.RemoveAll(filepath.Join(r.data, "consumers")); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, throngBinary(t), "dev", "--addr", "127.0.0.1:0", "--data", r.data, "--dynamo", tables)
+	r = newRegion(t, p, urlOf(p), r.data)
+	r.wantStays("meadow", 1)
 }

@@ -29,7 +29,7 @@ type groundFlags struct {
 
 	Redis string `env:"THRONG_REDIS" help:"Where the registry is kept: a Redis or Valkey, like redis://user:password@host:6379/0, rediss:// for TLS, several hosts with commas for a Cluster; control planes on the same one are replicas. Without it, in memory." placeholder:"URL" secret:""`
 
-	Dynamo string `env:"THRONG_DYNAMO" help:"Where profiles and the ledger are kept: tables in DynamoDB, like dynamodb://eu-west-1/throng (throng setup dynamo makes them), or http://127.0.0.1:8000/throng of a DynamoDB Local. Without it, in DATA/throng.db; with --redis nowhere." placeholder:"URL"`
+	Dynamo string `env:"THRONG_DYNAMO" help:"Where profiles, the ledger and what --consumers make of events are kept: tables in DynamoDB, like dynamodb://eu-west-1/throng (throng setup dynamo makes them), or http://127.0.0.1:8000/throng of a DynamoDB Local. Without it, in DATA/throng.db; with --redis nowhere." placeholder:"URL"`
 
 	kafkaFlags
 	consumerFlags

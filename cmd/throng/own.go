@@ -12,6 +12,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/bolt"
+	"github.com/throng-gg/throng/consumer"
 	"github.com/throng-gg/throng/dynamo"
 	"github.com/throng-gg/throng/ledger"
 	"github.com/throng-gg/throng/place"
@@ -34,9 +35,10 @@ type ownStore struct {
 		ledger.Catalogs
 		ledger.Books
 	}
-	outbox  ledger.Outbox // of what was committed; nil: nothing is published
-	bans    banStore      // nil: they are not kept here
-	settled time.Duration // see ledger.AuditConfig
+	outbox  ledger.Outbox  // of what was committed; nil: nothing is published
+	bans    banStore       // nil: they are not kept here
+	shards  consumer.Store // of consumers of events, for all control planes together; nil: each has its own
+	settled time.Duration  // see ledger.AuditConfig
 	close   func() error
 }
 
@@ -49,7 +51,8 @@ func (g *ground) openOwn(ctx context.Context) (*ownStore, error) {
 			return nil, fmt.Errorf("--dynamo: %w", err)
 		}
 		return &ownStore{
-			profiles: tables.Profiles(), ledger: tables.Ledger(), outbox: tables.Outbox(processName()), settled: dynamoSettled, close: func() error { return nil },
+			profiles: tables.Profiles(), ledger: tables.Ledger(), outbox: tables.Outbox(processName()), shards: tables.Shards(),
+			settled: dynamoSettled, close: func() error { return nil },
 		}, nil
 	}
 	if g.flags.Redis != "" {
