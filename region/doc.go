@@ -6,10 +6,10 @@
 // asks every other region for its summary (throng.RegionSummary) about once a
 // second; what is older than FreshFor is not looked at.
 //
-// Neighbours are in needs.go, and nobody calls this package yet. cmd/throng is to
-// connect it with the other regions' doors through package breaker; the door
-// (api/matchmake.go) is to ask Rank before it hands a ticket to its own matchmaker
-// or to another region's door, and to tell Peers of what it sent there.
+// Neighbours are in needs.go. cmd/throng (regions.go) runs Peers, which call the
+// other regions' doors through package breaker. Nobody asks Rank yet: the door
+// (api/matchmake.go) is to, before it hands a ticket to its own matchmaker or to
+// another region's door, and to tell Peers of what it sent there.
 //
 // When it misbehaves: throng_region_heard is 0 for a region that nobody is sent
 // to; throng_region_summaries_total says by code why.

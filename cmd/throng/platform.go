@@ -28,6 +28,7 @@ import (
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/placelog"
 	"github.com/throng-gg/throng/play"
+	regions "github.com/throng-gg/throng/region"
 	"github.com/throng-gg/throng/replica"
 	"github.com/throng-gg/throng/session"
 	"github.com/throng-gg/throng/trace"
@@ -38,10 +39,11 @@ type controlConfig struct {
 	*ground
 	hosts
 	stores   stores
-	dev      bool         // serve dev tokens, and let creators take places that nobody owns
-	public   string       // URL of the door as game servers and other replicas reach it
-	http     *http.Client // calls other replicas; nil: the default
-	warmMost int          // most idle servers kept ready by this replica; 0: always as many as --warm
+	dev      bool           // serve dev tokens, and let creators take places that nobody owns
+	public   string         // URL of the door as game servers and other replicas reach it
+	http     *http.Client   // calls other replicas; nil: the default
+	peers    *regions.Peers // what is known of other regions; nil: there are none
+	warmMost int            // most idle servers kept ready by this replica; 0: always as many as --warm
 	// stopWait is how long the door stays open, and says that it is not ready,
 	// before the parts stop.
 	stopWait time.Duration
@@ -377,6 +379,9 @@ func (c *control) runParts(ctx context.Context) error {
 	group.Go(func() error { return c.fleet.Run(ctx) })
 	group.Go(func() error { return c.watchDrains(ctx) })
 	group.Go(func() error { return c.match.Run(ctx) })
+	if c.cfg.peers != nil {
+		group.Go(func() error { return c.cfg.peers.Run(ctx) })
+	}
 	group.Go(func() error { return c.parties.Run(ctx) })
 	group.Go(func() error { return c.door.Run(ctx) })
 	group.Go(func() error {

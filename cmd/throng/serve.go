@@ -37,7 +37,8 @@ const nodeTokenFile = "node.token"
 type serveControlCmd struct {
 	fileFlags
 	groundFlags
-	callFlags // of other replicas
+	callFlags // of other replicas, and of other regions' doors
+	peersFlags
 	autoscalerFlags
 	Clusters string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/operations.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
 	Public   string        `help:"URL of the door as game servers and other replicas reach it; by default as it listens." placeholder:"URL"`
@@ -62,7 +63,11 @@ func (c *serveControlCmd) Validate() error {
 			return throng.AtField(throng.Invalid, "--public", "%q is not allowed, it must be a URL like http://10.0.0.7:7700", c.Public)
 		}
 	}
-	return c.groundFlags.Validate()
+	if err := c.groundFlags.Validate(); err != nil {
+		return err
+	}
+	_, err := c.others(throng.RegionID(c.Region))
+	return err
 }
 
 // Run serves until e.ctx ends. Game servers go on.
@@ -99,6 +104,10 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	if err != nil {
 		return err
 	}
+	peers, err := c.newPeers(g, over)
+	if err != nil {
+		return err
+	}
 	var plane *control
 	h, err := c.hosts(g, url, func() *control { return plane })
 	if err != nil {
@@ -106,7 +115,7 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	}
 	plane, err = newControl(controlConfig{
 		ground: g, stores: st, hosts: h, dev: c.Dev, public: url, http: over, stopWait: c.StopWait,
-		warmMost: c.warmMost(),
+		warmMost: c.warmMost(), peers: peers,
 	})
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func (f tlsFlags) config(logger *slog.Logger) (*tls.Config, error) {
 	if f.TLSCert == "" || f.TLSKey == "" {
 		return nil, throng.AtField(throng.Invalid, "--tls-cert", "and --tls-key are needed both")
 	}
-	files := &watched[*tls.Config]{files: []string{f.TLSCert, f.TLSKey, f.ClientCA}, logger: logger, load: f.load}
+	files := &watched[*tls.Config]{what: "certificates", files: []string{f.TLSCert, f.TLSKey, f.ClientCA}, logger: logger, load: f.load}
 	if _, err := files.get(); err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (f callFlags) http(logger *slog.Logger) (*http.Client, error) {
 	if (f.ClientCert == "") != (f.ClientKey == "") {
 		return nil, throng.AtField(throng.Invalid, "--client-cert", "and --client-key are needed both")
 	}
-	files := &watched[*tls.Config]{files: []string{f.CA, f.ClientCert, f.ClientKey}, logger: logger, load: f.load}
+	files := &watched[*tls.Config]{what: "certificates", files: []string{f.CA, f.ClientCert, f.ClientKey}, logger: logger, load: f.load}
 	if _, err := files.get(); err != nil {
 		return nil, err
 	}
@@ -153,6 +153,7 @@ const watchPause = time.Second
 // watched is something that is made of files, made anew when they change. While
 // they cannot be read, or are half replaced, the last one stays.
 type watched[T any] struct {
+	what   string   // for the log
 	files  []string // empty names are left out
 	logger *slog.Logger
 	load   func() (T, error)
@@ -185,7 +186,7 @@ func (w *watched[T]) get() (T, error) {
 		return w.value, err
 	case err.Error() != w.said:
 		w.said = err.Error()
-		w.logger.Error("certificates were not read, the old ones stay", "err", err)
+		w.logger.Error("files were not read, the old ones stay", "what", w.what, "err", err)
 	}
 	return w.value, nil
 }

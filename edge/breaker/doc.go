@@ -8,8 +8,8 @@
 // the others. Acting: Breakers (breakers.go) keeps them under one lock, Do makes a
 // call under them, Read one that may be repeated and is hedged.
 //
-// Neighbours: none, and nobody calls this package yet. cmd/throng is to give it to
-// package region, for all its calls to other regions' doors.
+// Neighbours: none. cmd/throng (regions.go) makes package region's calls to other
+// regions' doors through it: so far those for summaries, which are Reads.
 //
 // When it misbehaves: throng_breaker_state is 1 for what is refused; with many
 // throng_breaker_transitions_total something flaps, see Rules.Calm. Calls with the
