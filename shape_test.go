@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"agones":                 {"agones/kind", "fleet/endings"},
 	"agones/kind":            {},
 	"scene":                  {"wire", "script/physics"},
-	"client":                 {"api/gen", "wire", "wire/channel", "scene"},
+	"client":                 {"api/gen", "wire", "wire/channel", "scene", "edge/beacon/probe"},
 	"bot":                    {"client", "udp", "wire"},
 	"load":                   {"client", "memory", "wire", "wire/netcode"},
 	"motion":                 {"client", "gameserver", "wire"},

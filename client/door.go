@@ -24,6 +24,7 @@ type Config struct {
 type Door struct {
 	cfg  Config
 	line *line
+	far  *latencies
 }
 
 // New makes a client; it connects when it is used. Invalid: a bad address.
@@ -35,7 +36,7 @@ func New(cfg Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Door{cfg: cfg, line: l}, nil
+	return &Door{cfg: cfg, line: l, far: &latencies{}}, nil
 }
 
 // Socket is where the door relays a player's WebSocket to a session's server.
@@ -44,11 +45,11 @@ func (d *Door) Socket(s throng.SessionID) string {
 }
 
 // As returns a client of the same door, over the same connections, with another
-// access token.
+// access token. Latencies are measured for both.
 func (d *Door) As(token string) (*Door, error) {
 	cfg := d.cfg
 	cfg.Token = token
-	as := &Door{cfg: cfg}
+	as := &Door{cfg: cfg, far: d.far}
 	line := *d.line // also of what is known of the doors
 	line.token = func() string { return as.cfg.Token }
 	as.line = &line

@@ -88,7 +88,10 @@ const (
 	get         = `GET /v1/matchmake/t1?wait=20`
 )
 
-var wish = throng.Ticket{Key: throng.TicketKey{Ticket: "t1"}, Place: "arena", Party: []throng.PlayerID{"ada", "bo"}}
+// wish measures nothing.
+var wish = throng.Ticket{
+	Key: throng.TicketKey{Ticket: "t1"}, Place: "arena", Party: []throng.PlayerID{"ada", "bo"}, Latencies: map[throng.RegionID]float64{},
+}
 
 func TestMatchmakeRepeats(t *testing.T) {
 	for _, c := range []struct {

@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/edge/beacon/probe"
 )
 
-// TestBeacons: throng dev runs a beacon and says where, by UDP and by HTTP; others
-// are named in its place.
+// TestBeacons: throng dev runs a beacon and says where, by UDP and by HTTP, and what
+// a client measures there comes with his ticket; others are named in its place.
 func TestBeacons(t *testing.T) {
 	t.Parallel()
 	r := startDev(t)
@@ -31,6 +32,32 @@ func TestBeacons(t *testing.T) {
 	}
 	if got, err := probe.HTTP(t.Context(), http.DefaultClient, web, 30*time.Second); err != nil || got.Answered != probe.Probes {
 		t.Errorf("over HTTP: got %+v, %v", got, err)
+	}
+
+	door := r.as("ada", api.RolePlayer)
+	far := map[throng.RegionID]probe.Latency{}
+	eventually(t, 2*time.Minute, "the client has measured the region", func() bool {
+		if far, err = door.Latencies(t.Context()); err != nil || far["local"].Answered == 0 {
+			door = r.as("ada", api.RolePlayer) // with nothing remembered: the machine was too busy
+		}
+		return err == nil && far["local"].Answered > 0
+	})
+	for _, ticket := range []throng.TicketID{"tkt-first", "tkt-ada"} { // the first opens a session, the other one chooses it
+		if _, err := door.Matchmake(t.Context(), throng.Ticket{
+			Key: throng.TicketKey{Caller: "ada", Ticket: ticket}, Place: "arena", Party: []throng.PlayerID{"ada"}, Mode: throng.ModeDropIn,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	joins, err := door.Joins(t.Context(), "tkt-ada", "")
+	if err != nil || len(joins.Joins) != 1 || len(joins.Joins[0].Decisions) == 0 {
+		t.Fatalf("got %+v, %v, want a join with a decision", joins, err)
+	}
+	if got, want := joins.Joins[0].Decisions[0].Latencies["local"], float64(far["local"].Median)/float64(time.Millisecond); got != want || got <= 0 {
+		t.Errorf("the record has %v ms, want the %v that were measured", got, want)
+	}
+	if status, out := throngCommand(t, "explain", "tkt-ada", "--caller", "ada", "--addr", r.url); status != 0 || !strings.Contains(out, "measured: local ") {
+		t.Errorf("explain: exit status %d, %s", status, out)
 	}
 
 	named := []string{"udp://203.0.113.5:7810", "https://eu.example.com/beacon"}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -115,6 +118,9 @@ func explainDecision(w io.Writer, d throng.Decision) {
 	k := d.Counts
 	fmt.Fprintf(w, "\n  %s: %d full, %d too small for the party, %d scored, %d within 1 %% of the best\n",
 		plural(k.Sessions, "session"), k.Full, k.Small, k.Scored, k.Ties)
+	if len(d.Latencies) > 0 {
+		fmt.Fprintf(w, "  measured: %s\n", latenciesText(d.Latencies))
+	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "  SESSION\tSCORE\tFREE\tFILL ×%g\tLATENCY ×%g\tFRIENDS ×%g", d.Weights.Fill, d.Weights.Latency, d.Weights.Friends)
 	for _, wish := range d.Wishes {
@@ -136,6 +142,18 @@ func explainDecision(w io.Writer, d throng.Decision) {
 	for _, id := range d.Refused {
 		fmt.Fprintf(w, "  %s had refused before\n", id)
 	}
+}
+
+// latenciesText is like "eu 21.5 ms, us 110.0 ms", the nearest first.
+func latenciesText(all map[throng.RegionID]float64) string {
+	regions := slices.SortedFunc(maps.Keys(all), func(a, b throng.RegionID) int {
+		return cmp.Or(cmp.Compare(all[a], all[b]), cmp.Compare(a, b))
+	})
+	out := make([]string, len(regions))
+	for i, id := range regions {
+		out[i] = fmt.Sprintf("%s %.1f ms", id, all[id])
+	}
+	return strings.Join(out, ", ")
 }
 
 // wishText is like "skill 1220" or "language en".

@@ -47,6 +47,7 @@ func (c *publishCmd) try(ctx context.Context, e *env, release gen.Release) (trie
 	seat, err := door.MatchmakeOnce(ctx, throng.Ticket{
 		Key: throng.TicketKey{Caller: player, Ticket: ticket}, Place: throng.PlaceID(release.Place),
 		Party: []throng.PlayerID{player}, Mode: throng.ModeDropIn,
+		Latencies: map[throng.RegionID]float64{}, // it is about the version, at once, and not about regions
 	})
 	if err != nil {
 		return tried{}, err
