@@ -18,9 +18,9 @@ var dist embed.FS
 
 // policy lets the page load what is its own and nothing else. Game servers have
 // addresses of their own, so it may connect anywhere that is encrypted, and to
-// WebSockets where the page itself is not.
+// WebSockets and beacons that are not where the page itself is not.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
-	"connect-src 'self' https: wss: ws:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"connect-src 'self' https: http: wss: ws:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // file is one file of the page with all of its answer.
 type file struct {

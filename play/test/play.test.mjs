@@ -151,6 +151,19 @@ test("a session that is over says so, and Play again finds another", async (t) =
   clean(pia);
 });
 
+test("a ticket brings how far the region is, as the page measured it", async (t) => {
+  const rex = await open(t, "rex");
+  await rex.evaluate(() => { // a slow machine may need more than the 1.5 s that players wait
+    const real = window.setTimeout;
+    window.setTimeout = (what, ms, ...more) => real(what, ms === 1500 ? 15_000 : ms, ...more);
+  });
+  const asked = rex.waitForRequest("**/v1/matchmake");
+  await play(rex, "starter");
+  const { latencies } = (await asked).postDataJSON();
+  assert.ok(latencies?.local > 0, `the ticket brought ${JSON.stringify(latencies)}`);
+  clean(rex);
+});
+
 test("a ticket that is not good is told", async (t) => {
   const que = await open(t, "que");
   await que.route("**/v1/matchmake*", async (route) => {

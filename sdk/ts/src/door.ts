@@ -1,3 +1,4 @@
+import { measure, type Latencies } from "./beacon.ts";
 import type { components, paths } from "./door.gen.ts";
 import { DoorError, problemOf } from "./error.ts";
 
@@ -21,6 +22,13 @@ export type Assignment = Schemas["Assignment"];
 export type Waiting = Schemas["Waiting"];
 
 const CALL_TIME = 10_000; // ms
+const MEASURE_TIME = 1500; // ms, that latencies may take
+const MEASURED_FOR = 600_000; // ms, for which they are remembered where each region answered
+const SOON_AGAIN = 60_000; // otherwise
+
+/** How often the machine was offline: then it may have come back in another network. */
+let network = 0;
+globalThis.addEventListener?.("offline", () => network++);
 
 /** Which part of a list. */
 export interface Page {
@@ -69,7 +77,7 @@ export interface CallOptions<O> {
 export class Door {
   readonly #config: DoorConfig;
   /** Shared with those that as() makes. */
-  readonly #doors: { readonly urls: readonly string[]; at: number };
+  readonly #doors: { readonly urls: readonly string[]; at: number; measured?: Measured };
 
   constructor(config: DoorConfig = {}, doors?: Door) {
     this.#config = config;
@@ -111,6 +119,36 @@ export class Door {
   /** Where a player is. */
   async presence(player: string, signal?: AbortSignal): Promise<Presence> {
     return await this.call("get", "/v1/players/{id}/presence", { path: { id: player }, signal });
+  }
+
+  /**
+   * How far the regions are, measured by their beacons; those that did not answer
+   * within 1.5 s are missing. It is remembered for ten minutes, until the machine is
+   * offline, or for one minute where a region did not answer; doors made by as share it.
+   */
+  async latencies(signal?: AbortSignal): Promise<Latencies> {
+    signal?.throwIfAborted();
+    const known = this.#doors.measured;
+    if (known !== undefined && known.network === network && performance.now() < known.until) return await ended(known.far, signal);
+    const made: Measured = { far: this.#measure((until) => (made.until = until)), until: Infinity, network };
+    this.#doors.measured = made;
+    return await ended(made.far, signal);
+  }
+
+  /** Measures, and says until when it is good. */
+  async #measure(good: (until: number) => void): Promise<Latencies> {
+    const time = new AbortController();
+    const timer = setTimeout(() => time.abort(), MEASURE_TIME);
+    try {
+      const { far, all } = await measure(await this.regions(time.signal), this.#config.fetch ?? fetch, time.signal);
+      good(performance.now() + (all ? MEASURED_FOR : SOON_AGAIN));
+      return far;
+    } catch (err) {
+      good(0);
+      throw time.signal.aborted ? new DoorError("unavailable", "the door does not list its regions in time") : err;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** All regions of the deployment. */
@@ -204,8 +242,26 @@ export class Door {
   }
 }
 
-/** AbortSignal.any, which older browsers lack. */
-function any(a: AbortSignal, b: AbortSignal): AbortSignal {
+/** Latencies, or the measurement under way. */
+interface Measured {
+  readonly far: Promise<Latencies>;
+  until: number;
+  readonly network: number;
+}
+
+/** What comes first: the promise, which goes on, or the signal, which throws. */
+async function ended<T>(what: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await what;
+  return await new Promise<T>((resolve, reject) => {
+    const stop = (): void => reject(signal.reason as Error);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    what.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
+/** AbortSignal.any, which older browsers lack. @internal */
+export function any(a: AbortSignal, b: AbortSignal): AbortSignal {
   if (typeof AbortSignal.any === "function") return AbortSignal.any([a, b]);
   const c = new AbortController();
   for (const s of [a, b]) {

@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+export type { Latencies, Latency } from "./beacon.ts";
 export { Connection } from "./connection.ts";
 export type { ConnectionOptions, ConnectionState, End, EndReason, Stats } from "./connection.ts";
 export { Rate } from "./counters.ts";

@@ -41,7 +41,7 @@ const seats = {
   ticket: "tkt_1", session: "ses_local_1", place: "arena", version: 1, region: "local", expires_at: "2026-01-01T00:00:00Z", party: ["ada"],
   join_token: "AQID", server: { ip: "127.0.0.1", port: 7, websocket: "/v1/sessions/ses_local_1/socket", webtransport: { url: "https://127.0.0.1:8/play", certificate_sha256: ["BAUG"] } },
 };
-const wish = { place: "arena", party: ["ada"], ticket: "tkt_1" };
+const wish = { place: "arena", party: ["ada"], ticket: "tkt_1", latencies: {} }; // measures nothing
 
 test("an error has its code, words, field and pause", async () => {
   const { door } = await doorOf(problem(422, "invalid", { field: "party[2]", detail: "party[2]: is there twice", retry_after: 1.5 }));
