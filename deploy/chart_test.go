@@ -281,6 +281,8 @@ func TestChartRefuses(t *testing.T) {
 		"a volume of several":       {[]string{"controlPlane.replicas=2", "redis.urlSecret.name=r", "places.url=s3://b/p", "ringSecret=r"}, []string{"data.enabled"}},
 		"a beacon without a port":   {[]string{"controlPlane.beacons={udp://h}"}, []string{"beacons"}},
 		"regions without its own":   {[]string{"places.regions={s3://b/p}"}, []string{"places.url"}},
+		"peers without tokens":      {[]string{"peers.doors={us=https://us.example}"}, []string{"peers.tokensSecret.name"}},
+		"no number of a region":     {[]string{"regionNumber=0"}, []string{"regionNumber"}},
 		"no bucket":                 {[]string{"places.url=http://b/p"}, []string{"places", "url"}},
 		"consumers without Kafka":   {[]string{"consumers.enabled=true"}, []string{"kafka.urlSecret.name"}},
 		"consumers that forget":     {[]string{"consumers.enabled=true", "kafka.urlSecret.name=k", "data.enabled=false"}, []string{"consumers.enabled", "data.existingClaim"}},

@@ -12,5 +12,6 @@
 // another region's door, and to tell Peers of what it sent there.
 //
 // When it misbehaves: throng_region_heard is 0 for a region that nobody is sent
-// to; throng_region_summaries_total says by code why.
+// to; throng_region_summaries_total says by code why, "conflict" that two have the
+// same number.
 package region

@@ -21,6 +21,7 @@ const (
 
 // Config is what Peers need.
 type Config struct {
+	Own throng.Region // whose number no other may have; 0: numbers are not looked at
 	// Regions are the others of the deployment; at most MaxRegions less one.
 	Regions []throng.RegionID
 	Doors   Doors                 // required
@@ -30,6 +31,7 @@ type Config struct {
 
 // Peers knows what other regions have.
 type Peers struct {
+	own     throng.Region
 	doors   Doors
 	logger  *slog.Logger
 	metrics *metrics
@@ -46,6 +48,8 @@ type peer struct {
 	tickets int                    // sent there since
 	seats   map[throng.PlaceID]int // of those, by place; at most as many as tickets
 	heard   bool                   // as the log has it
+	number  uint8                  // that it said last; 0: it was never heard
+	alike   bool                   // another has that number, as the log has it
 }
 
 // New makes Peers that know nothing until Run. Invalid: something makes no sense.
@@ -60,7 +64,7 @@ func New(c Config) (*Peers, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Peers{doors: c.Doors, logger: c.Logger, metrics: m}
+	p := &Peers{own: c.Own, doors: c.Doors, logger: c.Logger, metrics: m}
 	for _, id := range slices.Sorted(slices.Values(c.Regions)) {
 		if n := len(p.peers); n > 0 && p.peers[n-1].id == id {
 			return nil, throng.Errorf(throng.Invalid, "region %s is there twice", id)
@@ -105,6 +109,9 @@ func (p *Peers) take(ctx context.Context, r *peer, s throng.RegionSummary, asked
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
+		err = p.number(ctx, r, s.Number)
+	}
+	if err == nil {
 		r.asked, r.summary, r.tickets, r.seats = asked, s, 0, map[throng.PlaceID]int{}
 	}
 	fresh := r.age(time.Now()) <= FreshFor
@@ -118,6 +125,30 @@ func (p *Peers) take(ctx context.Context, r *peer, s throng.RegionSummary, asked
 	} else {
 		p.logger.WarnContext(ctx, "region is not heard, nobody is sent there", "region", r.id, "err", err)
 	}
+}
+
+// number takes in what number a region says that it has. Conflict: another has it,
+// too, so that of two joins nobody could say which is newer; both get nobody.
+func (p *Peers) number(ctx context.Context, r *peer, number uint8) error {
+	r.number = number
+	with := throng.RegionID("")
+	if number == p.own.Number {
+		with = p.own.ID
+	}
+	for _, other := range p.peers {
+		if other != r && other.number == number {
+			with = other.id
+		}
+	}
+	if p.own.Number == 0 || with == "" {
+		r.alike = false
+		return nil
+	}
+	if r.asked = (time.Time{}); !r.alike {
+		r.alike = true
+		p.logger.ErrorContext(ctx, "region has the number of another, nobody is sent there: give it one of its own", "region", r.id, "number", number, "other", with)
+	}
+	return throng.Errorf(throng.Conflict, "regions %s and %s both have the number %d", r.id, with, number)
 }
 
 // age is how old the summary is; without one it is older than any.

@@ -1,9 +1,12 @@
 package region
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,12 +25,15 @@ type others struct {
 	slow    map[throng.RegionID]time.Duration
 	asked   map[throng.RegionID]int
 	refused throng.RegionID
+	numbers map[throng.RegionID]uint8
 }
 
 func (o *others) Summary(ctx context.Context, r throng.RegionID) (throng.RegionSummary, error) {
 	o.mu.Lock()
 	o.asked[r]++
 	away, slow := o.away[r], o.slow[r]
+	summary := at(r, 25).Summary
+	summary.Number = o.numbers[r]
 	o.mu.Unlock()
 	select {
 	case <-time.After(slow):
@@ -37,7 +43,7 @@ func (o *others) Summary(ctx context.Context, r throng.RegionID) (throng.RegionS
 	if away {
 		return throng.RegionSummary{}, throng.Errorf(throng.Unavailable, "connection refused")
 	}
-	return at(r, 25).Summary, nil
+	return summary, nil
 }
 
 func (o *others) Refused(r throng.RegionID) bool { return r == o.refused }
@@ -178,4 +184,41 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%v: got %v, want invalid", bad.Regions, err)
 		}
 	}
+}
+
+// A region that has the number of another gets nobody until it has one of its own.
+func TestPeersWithTheSameNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		o := &others{
+			away: map[throng.RegionID]bool{}, slow: map[throng.RegionID]time.Duration{}, asked: map[throng.RegionID]int{},
+			numbers: map[throng.RegionID]uint8{"ap": 1, "eu": 3, "us": 3},
+		}
+		metrics := prometheus.NewRegistry()
+		p, err := New(Config{
+			Own: throng.Region{ID: "sa", Number: 1}, Regions: []throng.RegionID{"ap", "eu", "us"}, Doors: o,
+			Logger: slog.New(slog.NewTextHandler(&log, nil)), Metrics: metrics,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, p)
+		wait(t, 2*askEvery*5/4)
+		if got := fit(p); got != "" {
+			t.Errorf("got %q, want none: ap has our number, eu and us have one together", got)
+		}
+		o.set(func() { o.numbers["us"], o.numbers["ap"] = 4, 2 })
+		wait(t, 2*askEvery*5/4)
+		if got := fit(p); got != "eu us ap " {
+			t.Errorf("got %q, want all", got)
+		}
+		o.set(func() { o.numbers["us"] = 1 })
+		wait(t, askEvery*5/4)
+		if got := fit(p); strings.Contains(got, "us") {
+			t.Errorf("got %q, want nobody sent to us at once", got)
+		}
+		if n := strings.Count(log.String(), "level=ERROR"); n != 4 {
+			t.Errorf("got %d complaints, want one for each region that has another's number, and one for us later:\n%s", n, log.String())
+		}
+	})
 }

@@ -268,7 +268,7 @@ func (r *benchRegion) host(e *env) error {
 		if err != nil {
 			return err
 		}
-		region, err := regionOf(r.flags.Region)
+		region, err := regionOf(r.flags.Region, 1)
 		if err != nil {
 			return err
 		}
@@ -357,7 +357,7 @@ func (r *benchRegion) playersNamed(prefix string, n int) ([]load.Player, error) 
 // adopted makes a session that runs, with the credentials of its server and
 // players from a number on.
 func (r *benchRegion) adopted(in throng.PlaceID, capacity, first, players int) (load.Adopted, error) {
-	region, err := regionOf(r.flags.Region)
+	region, err := regionOf(r.flags.Region, 1)
 	if err != nil {
 		return load.Adopted{}, err
 	}

@@ -52,6 +52,8 @@ func TestBadStartsAreOneLine(t *testing.T) {
 		{"bad region", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--region", "No Where"}, []string{"--region"}},
 		{"beacon without a port", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--beacon", "udp://127.0.0.1"}, []string{"--beacon", "port"}},
 		{"too many beacons", append([]string{"dev", "--addr", "127.0.0.1:0", "--data", fresh()}, strings.Fields(strings.Repeat("--beacon udp://h:1 ", 9))...), []string{"--beacon", "at most 8"}},
+		{"bad number of a region", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--region-number", "256"}, []string{"--region-number"}},
+		{"other regions without credentials", []string{"serve", "control", "--addr", "127.0.0.1:0", "--data", fresh(), "--peers", "us=https://us.example"}, []string{"--peer-tokens"}},
 		{"unknown place", []string{"bots", "--place", "nowhere", "--addr", r.url}, []string{"--place", "nowhere"}},
 		{"bad place name", []string{"bots", "--place", "No", "--addr", r.url}, []string{"--place"}},
 		{"no players", []string{"bots", "--place", "arena", "--players", "0", "--addr", r.url}, []string{"--players"}},

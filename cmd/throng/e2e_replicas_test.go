@@ -96,7 +96,7 @@ func startReplicaWith(t *testing.T, data string, st stores, places placesFlags) 
 	said := &logBuffer{}
 	e := &env{ctx: ctx, in: strings.NewReader(""), out: said, err: r.logs}
 	cmd := serveControlCmd{Dev: true, groundFlags: groundFlags{
-		Addr: "127.0.0.1:0", Data: data, Warm: 2, Max: 64, ExplainMemory: 1, ExplainDisk: 1, Region: "local", KeepSeat: 30 * time.Second,
+		Addr: "127.0.0.1:0", Data: data, Warm: 2, Max: 64, ExplainMemory: 1, ExplainDisk: 1, Region: "local", RegionNumber: 1, KeepSeat: 30 * time.Second,
 		placesFlags: places, logFlags: logFlags{LogLevel: slog.LevelInfo},
 	}}
 	g, err := cmd.open(e, disk.OpenShared)

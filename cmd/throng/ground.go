@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"time"
 
@@ -22,6 +23,8 @@ type groundFlags struct {
 	Warm   int    `default:"2" help:"Idle game servers kept ready, by each replica."`
 	Max    int    `default:"64" help:"Most game servers at once, of all replicas together."`
 	Region string `default:"local" help:"Name of the region."`
+
+	RegionNumber int `default:"1" help:"Number of the region, 1 to 255, by which it is told who joined last: each region of a deployment has one of its own."`
 
 	placesFlags
 	gatewaysFlags
@@ -59,10 +62,13 @@ type ground struct {
 	logger   *slog.Logger
 }
 
-// regionOf names the only region of a deployment, which has the number 1.
-func regionOf(name string) (throng.Region, error) {
+// regionOf names a region.
+func regionOf(name string, number int) (throng.Region, error) {
 	id, err := throng.ParseRegionID("--region", name)
-	return throng.Region{ID: id, Number: 1}, err
+	if err == nil && (number < 1 || number > math.MaxUint8) {
+		err = throng.AtField(throng.Invalid, "--region-number", "%d is not allowed, 1 to %d are", number, math.MaxUint8)
+	}
+	return throng.Region{ID: id, Number: uint8(number)}, err
 }
 
 // Validate checks what the values say together, before anything is opened.
@@ -84,7 +90,7 @@ func (f groundFlags) Validate() error {
 	if err := f.checkBeacons(); err != nil {
 		return err
 	}
-	_, err := regionOf(f.Region)
+	_, err := regionOf(f.Region, f.RegionNumber)
 	return errors.Join(err, f.kafkaFlags.Validate())
 }
 
@@ -92,7 +98,7 @@ func (f groundFlags) Validate() error {
 // The folder is opened for this process alone, or to be shared with replicas.
 func (f groundFlags) open(e *env, folder func(dir string) (*disk.Store, error)) (g *ground, err error) {
 	g = &ground{flags: f, metrics: newMetrics(), logger: f.logger(e)}
-	if g.region, err = regionOf(f.Region); err != nil {
+	if g.region, err = regionOf(f.Region, f.RegionNumber); err != nil {
 		return nil, err
 	}
 	if g.data, err = folder(f.Data); err != nil {

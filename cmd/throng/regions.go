@@ -146,7 +146,7 @@ func (f peersFlags) newPeers(g *ground, over *http.Client) (*regions.Peers, erro
 			return nil, fmt.Errorf("--peers: region %s: %w", id, err)
 		}
 	}
-	return regions.New(regions.Config{Regions: ids, Doors: others, Logger: logger, Metrics: g.metrics})
+	return regions.New(regions.Config{Own: g.region, Regions: ids, Doors: others, Logger: logger, Metrics: g.metrics})
 }
 
 // regionDoors calls other regions' doors, and spares those that fail.

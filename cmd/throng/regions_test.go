@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,14 +20,15 @@ import (
 // regionSpot is where a region is going to be.
 type regionSpot struct {
 	name       throng.RegionID
+	number     int
 	data, addr string
 	keys       *auth.Ring
 }
 
 // newRegionSpot makes a region's secrets, which its first start would make else.
-func newRegionSpot(t *testing.T, name throng.RegionID) *regionSpot {
+func newRegionSpot(t *testing.T, name throng.RegionID, number int) *regionSpot {
 	t.Helper()
-	s := &regionSpot{name: name, data: filepath.Join(t.TempDir(), "data"), addr: freePort(t)}
+	s := &regionSpot{name: name, number: number, data: filepath.Join(t.TempDir(), "data"), addr: freePort(t)}
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +61,9 @@ func tokensOf(t *testing.T, own throng.RegionID, others ...*regionSpot) (file st
 // they have. One that is killed is not heard any more, and again when it is back.
 func TestRegionsHearEachOther(t *testing.T) {
 	t.Parallel()
-	eu, us := newRegionSpot(t, "eu"), newRegionSpot(t, "us")
+	eu, us := newRegionSpot(t, "eu", 1), newRegionSpot(t, "us", 2)
 	run := func(own, other *regionSpot) (*program, *replicaRun) {
-		p := start(t, throngBinary(t), "serve", "control", "--dev", "--region", string(own.name), "--addr", own.addr, "--data", own.data,
+		p := start(t, throngBinary(t), "serve", "control", "--dev", "--region", string(own.name), "--region-number", strconv.Itoa(own.number), "--addr", own.addr, "--data", own.data,
 			"--peers", fmt.Sprintf("%s=http://%s", other.name, other.addr), "--peer-tokens", tokensOf(t, own.name, other))
 		p.line("listens at", 60*time.Second)
 		return p, &replicaRun{t: t, url: "http://" + own.addr, logs: p.logs}
@@ -81,12 +83,20 @@ func TestRegionsHearEachOther(t *testing.T) {
 	if log := a.logs.String(); !strings.Contains(log, "region is not heard") {
 		t.Error("the log says nothing of a region that is gone")
 	}
+	us.number = 1
+	other, _ = run(us, eu)
+	eventually(t, 60*time.Second, "a region with the same number is refused", func() bool {
+		return strings.Contains(a.logs.String(), "region has the number of another")
+	})
+	heard(a, us, 0)
+	other.stop(syscall.SIGTERM)
+	us.number = 2
 	run(us, eu)
 	heard(a, us, 1)
 }
 
 func TestPeersThatMakeNoSense(t *testing.T) {
-	us := newRegionSpot(t, "us")
+	us := newRegionSpot(t, "us", 2)
 	good := tokensOf(t, "eu", us)
 	many := make([]string, 0, throng.MaxRegions)
 	for i := range throng.MaxRegions {
@@ -116,7 +126,7 @@ func TestPeersThatMakeNoSense(t *testing.T) {
 }
 
 func TestPeerTokens(t *testing.T) {
-	us := newRegionSpot(t, "us")
+	us := newRegionSpot(t, "us", 2)
 	line, err := os.ReadFile(tokensOf(t, "eu", us))
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +165,7 @@ func TestPeerTokens(t *testing.T) {
 
 // Credentials are read again when their file changes; a bad file changes nothing.
 func TestPeerTokensChange(t *testing.T) {
-	us := newRegionSpot(t, "us")
+	us := newRegionSpot(t, "us", 2)
 	file := tokensOf(t, "eu", us)
 	synctest.Test(t, func(t *testing.T) {
 		logs := &logBuffer{}

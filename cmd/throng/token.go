@@ -20,7 +20,7 @@ type tokenCmd struct {
 
 // Run prints the credential.
 func (c *tokenCmd) Run(e *env) error {
-	region, err := regionOf(c.Region)
+	region, err := throng.ParseRegionID("--region", c.Region)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (c *tokenCmd) Run(e *env) error {
 	token := ""
 	switch {
 	case c.Role == string(api.RoleNode):
-		token, err = newNodeToken(region, keys)
+		token, err = newNodeToken(throng.Region{ID: region}, keys)
 	case c.Role == string(api.RoleRegion):
 		token, err = keys.RegionToken(throng.RegionID(c.Name))
 	default:

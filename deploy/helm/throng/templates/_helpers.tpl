@@ -67,6 +67,9 @@ app.kubernetes.io/component: control
 {{- if and $many .Values.places.url .Values.data.enabled (not .Values.data.existingClaim) (ne .Values.data.accessMode "ReadWriteMany") }}
 {{- fail "data.enabled: more than one replica cannot have one volume; with places.url and ringSecret none is needed: false" }}
 {{- end }}
+{{- if and .Values.peers.doors (not .Values.peers.tokensSecret.name) }}
+{{- fail "peers.tokensSecret.name: is needed with peers.doors: a Secret with what the other regions let this one in by" }}
+{{- end }}
 {{- if and .Values.places.regions (not .Values.places.url) }}
 {{- fail "places.url: is needed with places.regions: which of the buckets is this region's" }}
 {{- end }}
