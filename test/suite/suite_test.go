@@ -418,7 +418,7 @@ func testNoImage(r *region) {
 	}
 	took := eventually(r.t, 60*time.Second, "a server waits for its image", func() bool { return missing() > 0 })
 	r.t.Logf("a server waits for its image %s after the update; warm are %d", took.Round(time.Millisecond), len(r.servers("warm")))
-	for _, place := range []string{"arena", "small"} {
+	for _, place := range []string{"arena", "rush"} {
 		out, err := run(r.t.Context(), "", r.exe, "bots", "--addr", r.door, "--place", place, "--players", "1", "--seed", "9", "--for", "1s", "--json")
 		var got report
 		if json.Unmarshal([]byte(out), &got) != nil {
