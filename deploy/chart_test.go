@@ -46,7 +46,7 @@ func template(t *testing.T, args ...string) (string, error) {
 var made = regexp.MustCompile(`(?m)^( *(?:ca\.crt|tls\.crt|tls\.key|caBundle): )[A-Za-z0-9+/=]{100,}$`)
 
 func TestChart(t *testing.T) {
-	for _, name := range []string{"small", "region", "cluster", "bucket", "events"} {
+	for _, name := range []string{"small", "region", "cluster", "bucket", "events", "shared"} {
 		t.Run(name, func(t *testing.T) {
 			values, golden := "testdata/"+name+".values.yaml", "testdata/"+name+".golden.yaml"
 			if out, err := helm(t, "lint", "--strict", "--kube-version", "1.35.4", chart, "-f", values); err != nil {
@@ -286,6 +286,8 @@ func TestChartRefuses(t *testing.T) {
 		"no bucket":                 {[]string{"places.url=http://b/p"}, []string{"places", "url"}},
 		"consumers without Kafka":   {[]string{"consumers.enabled=true"}, []string{"kafka.urlSecret.name"}},
 		"consumers that forget":     {[]string{"consumers.enabled=true", "kafka.urlSecret.name=k", "data.enabled=false"}, []string{"consumers.enabled", "data.existingClaim"}},
+		"files that are forgotten":  {[]string{"consumers.enabled=true", "kafka.urlSecret.name=k", "data.enabled=false", "dynamo.url=dynamodb://eu/t"}, []string{"consumers.numbers"}},
+		"no table":                  {[]string{"dynamo.url=eu/t"}, []string{"dynamo", "url"}},
 		"brokers of nowhere":        {[]string{"kafka.caSecret=ca"}, []string{"kafka.urlSecret.name"}},
 		"autoscaling without Redis": {[]string{"autoscaling.enabled=true"}, []string{"redis.urlSecret.name"}},
 		"more warm than servers":    {[]string{"controlPlane.warm=50", "controlPlane.max=10"}, []string{"controlPlane.warm", "50", "10"}},

@@ -16,7 +16,7 @@
 // decided on has changed; the house is added to without reading. Neither guesses:
 // after a timeout everything is read and decided again, where the first try shows.
 //
-// A shard's commit is at most two writes as long as it is small: its rows as a segment
+// A shard's commit is two writes as long as it is small: its rows as a segment
 // of their own, and the mark, which names all segments that count, on condition of its
 // number (shard.go). Segments are written together as they become more, so that a row
 // costs its bytes a few times and not an item each (segment.go).

@@ -7,6 +7,7 @@
 //	PREFIX/changes/<0 to f>              another text after each change of a record of that shard
 //	PREFIX/keys/<key>.json               API keys, as hashes
 //	PREFIX/drains/<kind>-<name>.json     what of the fleet is taken out of use
+//	PREFIX/numbers/<table>/day=...       files of numbers, for readers of Parquet (or in a bucket of their own)
 //
 // A record that was read is good as long as its shard's text under changes/ is
 // the same, and that is looked at when it is a second old at most: sixteen small
@@ -20,7 +21,7 @@
 // bucket to run what is published. What is missing there all the same is read
 // from the others, and kept (packages), or copied from home (records, Run).
 //
-// Neighbours: place and auth state the interfaces; cmd/throng names the buckets.
+// Neighbours: place, auth and the consumers state the interfaces; cmd/throng names the buckets.
 //
 // Joins go on while the bucket is away: with what was known last, which
 // throng_s3_stale_reads_total counts and the log says. A publish answers that a

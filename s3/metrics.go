@@ -40,11 +40,18 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	if to == nil {
 		return m, nil
 	}
-	var failed []error
-	for _, c := range []prometheus.Collector{m.calls, m.seconds, m.stale, m.fetched, m.copied} {
-		failed = append(failed, to.Register(c))
+	return m, errors.Join(register(to, &m.calls), register(to, &m.seconds), register(to, &m.stale), register(to, &m.fetched), register(to, &m.copied))
+}
+
+// register takes the one that is registered already, by another bucket of this process.
+func register[C prometheus.Collector](to prometheus.Registerer, c *C) error {
+	err := to.Register(*c)
+	if known, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if same, ok := known.ExistingCollector.(C); ok {
+			*c, err = same, nil
+		}
 	}
-	return m, errors.Join(failed...)
+	return err
 }
 
 // done counts one request by the kind of its error.

@@ -343,3 +343,38 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("not among its regions: got %v", err)
 	}
 }
+
+// TestFiles: files are whole, replaced under their name, and nowhere but below the
+// prefix; a bucket of their own and the one of places are used by one process.
+func TestFiles(t *testing.T) {
+	server := s3test.Start(t)
+	metrics := prometheus.NewRegistry()
+	own, err := s3.OpenFiles(t.Context(), server.URL("a/files"), metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "minutes/day=2026-11-29/place=arena/analytics-play-0-000000000001.parquet"
+	for where, f := range map[string]s3.Files{"a/files/": own, "b/numbers/": open(t, s3.Config{URL: server.URL("b"), Metrics: metrics}).Files()} {
+		for _, text := range []string{"one", "one", "two"} { // again after a crash; a day that went on
+			if err := f.Put(t.Context(), name, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(server.File(where + name)); err != nil || string(got) != text {
+				t.Errorf("%s: got %q, %v, want %q", where, got, err, text)
+			}
+		}
+		for _, bad := range []string{"", ".", "/etc/passwd", "../keys/key.json", "minutes/../../keys/x", "minutes//x"} {
+			if err := f.Put(t.Context(), bad, []byte("x")); err == nil || throng.KindOf(err) != throng.Invalid {
+				t.Errorf("%s: %q: got %v, want invalid", where, bad, err)
+			}
+		}
+		server.Cut(true)
+		if err := f.Put(t.Context(), "late", []byte("x")); err == nil || throng.KindOf(err) != throng.Unavailable {
+			t.Errorf("%s: while it is away: got %v, want unavailable", where, err)
+		}
+		server.Cut(false)
+	}
+	if _, err := s3.OpenFiles(t.Context(), strings.Replace(server.URL("x"), "places", "nowhere", 1), nil); err == nil || !strings.Contains(err.Error(), "there is no bucket nowhere") {
+		t.Errorf("no bucket: got %v", err)
+	}
+}

@@ -31,7 +31,8 @@ const (
 // consumerFlags say what is made of events.
 type consumerFlags struct {
 	Consumers       string        `help:"Folder of the consumers of events (analytics, anti-cheat, economy), which this process then runs. With --dynamo any number of replicas have it, and share the work; else one of a region, and always the same folder. throng dev has them in --data." type:"path" placeholder:"DIR"`
-	NumbersEvery    time.Duration `default:"5m" help:"How often what was counted goes into files, in the folder numbers of --consumers."`
+	Numbers         string        `env:"THRONG_NUMBERS" help:"Bucket for the consumers' Parquet files and days of the economy: a URL as in --places. Without it, below numbers/ in the bucket of --places; without that, in the folder numbers of --consumers." placeholder:"URL"`
+	NumbersEvery    time.Duration `default:"5m" help:"How often what was counted goes into files."`
 	AnticheatRules  string        `help:"File of rules in place of those that come with Throng (YAML: docs/numbers.md)." type:"path" placeholder:"FILE"`
 	AnticheatReport bool          `help:"Ban nobody and put nobody out: throng bans says who it would be."`
 }
@@ -82,7 +83,10 @@ func newConsumers(c *control) (*consumers, error) {
 	if err := out.open(c); err != nil {
 		return nil, fmt.Errorf("--consumers: %w", err)
 	}
-	files := disk.Files{Dir: filepath.Join(flags.Consumers, numbersFolder)}
+	files := c.cfg.places.numbers
+	if files == nil {
+		files = disk.Files{Dir: filepath.Join(flags.Consumers, numbersFolder)}
+	}
 	logger := out.logger
 	for _, group := range []struct {
 		name    string

@@ -20,6 +20,7 @@ import (
 	"github.com/throng-gg/throng/api/gen"
 	"github.com/throng-gg/throng/bot"
 	"github.com/throng-gg/throng/dynamo/dynamotest"
+	"github.com/throng-gg/throng/s3/s3test"
 )
 
 // TestCheatIsBannedAndNumbersAreRight: one of two players jumps about in a place
@@ -147,7 +148,7 @@ place.on("leave", function(p) own[p.id]:remove() own[p.id] = nil end)`)
 	var got string
 	want := fmt.Sprintf("%d %d %d", stays, stays, stays)
 	eventually(t, time.Minute, "the files say so, too", func() bool {
-		got = r.numberFiles("meadow")
+		got = numberFiles(t, filepath.Join(r.data, "consumers", numbersFolder), "meadow")
 		return got == want
 	})
 	if got != want {
@@ -180,12 +181,12 @@ print(*of("sum(joins)::bigint, sum(leaves)::bigint", "minutes"), *of("(sum(count
 
 // numberFiles adds up what a place's Parquet files say: joins, leaves and the events
 // hello of its own.
-func (r *region) numberFiles(place string) string {
-	r.t.Helper()
+func numberFiles(t *testing.T, dir, place string) string {
+	t.Helper()
 	var joins, leaves, hellos int64
-	names, err := filepath.Glob(filepath.Join(r.data, "consumers", numbersFolder, "*", "*", "place="+place, "*.parquet"))
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*", "place="+place, "*.parquet"))
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, name := range names {
 		type line struct {
@@ -196,7 +197,7 @@ func (r *region) numberFiles(place string) string {
 		}
 		lines, err := parquet.ReadFile[line](name)
 		if err != nil {
-			r.t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: %v", name, err)
 		}
 		for _, l := range lines {
 			joins, leaves = joins+l.Joins, leaves+l.Leaves
@@ -208,24 +209,34 @@ func (r *region) numberFiles(place string) string {
 	return fmt.Sprintf("%d %d %d", joins, leaves, hellos)
 }
 
-// TestNumbersAreInDynamoDB: with --dynamo what was counted is not in the folder of
-// consumers. A process that has none of it goes on with the numbers.
-func TestNumbersAreInDynamoDB(t *testing.T) {
+// TestNumbersNeedNoFolder: with --dynamo and a bucket nothing is in the folder of
+// consumers: it is not made. A process that comes later goes on with the numbers.
+func TestNumbersNeedNoFolder(t *testing.T) {
 	t.Parallel()
-	tables := dynamotest.Start(t) + "/test"
+	bucket, tables := s3test.Start(t), dynamotest.Start(t)+"/test"
 	if status, out := throngCommand(t, "setup", "dynamo", tables); status != 0 || !strings.Contains(out, "made test-shards") {
 		t.Fatalf("exit status %d:\n%s", status, out)
 	}
-	r := startDev(t, "--dynamo", tables)
-	r.publish("meadow", "6", `place.on("join", function(p) end)`)
+	flags := []string{"--dynamo", tables, "--numbers", bucket.URL("counted"), "--numbers-every", "1s"}
+	r := startDev(t, flags...)
+	r.publish("meadow", "6", `place.on("join", function(p) events.publish("hello", {by = p.id}) end)`)
 	ada := r.enter("meadow", nil, throng.ModeDropIn, "ada")[0]
+	r.playing(ada)
 	ada.leave()
 	r.wantStays("meadow", 1)
-	r.prog.stop(syscall.SIGINT)
-	if err := os.RemoveAll(filepath.Join(r.data, "consumers")); err != nil {
-		t.Fatal(err)
+	var got string
+	eventually(t, time.Minute, "the files in the bucket say so, too", func() bool {
+		got = numberFiles(t, bucket.File("counted"), "meadow")
+		return got == "1 1 1"
+	})
+	if got != "1 1 1" {
+		t.Errorf("files: got joins, leaves, hellos %s, want 1 1 1", got)
 	}
-	p := start(t, throngBinary(t), "dev", "--addr", "127.0.0.1:0", "--data", r.data, "--dynamo", tables)
+	r.prog.stop(syscall.SIGINT)
+	p := start(t, throngBinary(t), append([]string{"dev", "--addr", "127.0.0.1:0", "--data", r.data}, flags...)...)
 	r = newRegion(t, p, urlOf(p), r.data)
 	r.wantStays("meadow", 1)
+	if _, err := os.Stat(filepath.Join(r.data, "consumers")); !os.IsNotExist(err) {
+		t.Errorf("the folder of consumers: %v, want that there is none", err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/auth"
+	"github.com/throng-gg/throng/consumer/analytics"
 	"github.com/throng-gg/throng/disk"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/s3"
@@ -30,11 +31,23 @@ type placeStores struct {
 	packages place.Packages
 	keys     auth.KeyStore
 	drains   drainStore
+	numbers  analytics.Files             // nil: a folder of the consumers
 	run      func(context.Context) error // until its context ends
 }
 
-// stores opens them: the bucket, or the data folder.
+// stores opens them: the bucket, or the data folder. Files of numbers may be in a
+// bucket of their own.
 func (f placesFlags) stores(e *env, g *ground) (placeStores, error) {
+	st, err := f.open(e, g)
+	if err == nil && g.flags.Numbers != "" {
+		if st.numbers, err = s3.OpenFiles(e.ctx, g.flags.Numbers, g.metrics); err != nil {
+			return st, fmt.Errorf("--numbers: %w", err)
+		}
+	}
+	return st, err
+}
+
+func (f placesFlags) open(e *env, g *ground) (placeStores, error) {
 	if f.Places == "" {
 		if len(f.PlacesRegions) > 0 {
 			return placeStores{}, throng.AtField(throng.Invalid, "--places", "is needed with --places-regions: which of the buckets is this region's")
@@ -51,5 +64,5 @@ func (f placesFlags) stores(e *env, g *ground) (placeStores, error) {
 	if err != nil {
 		return placeStores{}, fmt.Errorf("--places: %w", err)
 	}
-	return placeStores{records: bucket, packages: bucket, keys: bucket.Keys(), drains: bucket.Drains(), run: bucket.Run}, nil
+	return placeStores{records: bucket, packages: bucket, keys: bucket.Keys(), drains: bucket.Drains(), numbers: bucket.Files(), run: bucket.Run}, nil
 }

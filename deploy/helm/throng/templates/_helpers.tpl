@@ -47,10 +47,12 @@ app.kubernetes.io/component: control
 {{ include "throng.name" . }}-control
 {{- end }}
 
-{{/* Where the consumers of events are: "" nowhere, "beside" the only replica on its volume, "apart" in a further replica. */}}
+{{/* Where the consumers of events are: "" nowhere, "beside" in all replicas, or the only one on its volume, "apart" in a further
+     replica. */}}
 {{- define "throng.consumers" -}}
 {{- if .Values.consumers.enabled }}
-{{- if or (gt (int .Values.controlPlane.replicas) 1) .Values.autoscaling.enabled }}apart{{ else }}beside{{ end }}
+{{- if .Values.dynamo.url }}beside
+{{- else if or (gt (int .Values.controlPlane.replicas) 1) .Values.autoscaling.enabled }}apart{{ else }}beside{{ end }}
 {{- end }}
 {{- end }}
 
@@ -85,8 +87,12 @@ app.kubernetes.io/component: control
 {{- if and .Values.consumers.enabled (not .Values.kafka.urlSecret.name) }}
 {{- fail "consumers.enabled: needs kafka.urlSecret.name: a Secret with the URL of the Kafka that has the events" }}
 {{- end }}
-{{- if and .Values.consumers.enabled (not $many) (not .Values.data.enabled) (not .Values.data.existingClaim) }}
-{{- fail "consumers.enabled: one replica has them in its data folder, which must last: data.enabled or data.existingClaim" }}
+{{- $lasts := or .Values.data.enabled .Values.data.existingClaim }}
+{{- if and .Values.consumers.enabled (not $many) (not $lasts) (not .Values.dynamo.url) }}
+{{- fail "consumers.enabled: one replica has them in its data folder, which must last: data.enabled or data.existingClaim; or dynamo.url" }}
+{{- end }}
+{{- if and .Values.consumers.enabled (not $lasts) .Values.dynamo.url (not .Values.places.url) (not .Values.consumers.numbers) }}
+{{- fail "consumers.numbers: is needed with dynamo.url where there is neither places.url nor a data folder that lasts: files of numbers would be gone with the pod" }}
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
 {{- fail "ingress.host: is needed with ingress.enabled" }}
