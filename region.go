@@ -7,6 +7,9 @@ const (
 	MaxRegions        = 16   // of a deployment
 	MaxPlaceSummaries = 1000 // of one summary
 	maxFullest        = 8    // of one place: for parties of 1, 2, 4, ... 128
+
+	MaxBeacons   = 8   // of a region
+	MaxBeaconURL = 256 // bytes of each one's URL
 )
 
 // RegionSummary is what a region tells the others of itself.
@@ -14,9 +17,12 @@ type RegionSummary struct {
 	Region   RegionID
 	Number   uint8 // of the region, in its epochs; no two regions have the same
 	Draining bool  // it takes nobody
-	Warm     int   // idle game servers, that can take a session at once
-	Spare    int   // game servers that may be started beside those that there are
-	Room     int   // tickets that it takes up at once; 0: they stand in line
+	// Beacons are the URLs by which players measure how far it is; package probe says
+	// what they are like.
+	Beacons []string
+	Warm    int // idle game servers, that can take a session at once
+	Spare   int // game servers that may be started beside those that there are
+	Room    int // tickets that it takes up at once; 0: they stand in line
 	// Places are those with sessions that have a free seat, by ID. Where there are
 	// more than MaxPlaceSummaries, those with the most players.
 	Places []PlaceSummary

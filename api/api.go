@@ -32,7 +32,7 @@ type NodeHandler interface {
 // Config is what a door needs.
 type Config struct {
 	Region  throng.RegionID
-	Regions []Region // all of the deployment; empty: Region alone
+	Regions func() []Region // all of the deployment; nil: Region alone
 
 	Auth Authenticator
 	// MachineCertificates asks callers that are no accounts for a client
@@ -168,8 +168,8 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if len(cfg.Regions) == 0 {
-		cfg.Regions = []Region{{ID: cfg.Region, Name: string(cfg.Region)}}
+	if cfg.Regions == nil {
+		cfg.Regions = func() []Region { return []Region{{ID: cfg.Region, Name: string(cfg.Region)}} }
 	}
 	if cfg.DevTokenTime <= 0 {
 		cfg.DevTokenTime = 24 * time.Hour

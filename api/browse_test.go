@@ -141,7 +141,9 @@ func TestSessionsOfAPlace(t *testing.T) {
 
 func TestPresenceAndRegions(t *testing.T) {
 	d := openDoor(t, func(c *Config) {
-		c.Regions = []Region{{ID: "local", Name: "Here", Beacons: []string{"udp://127.0.0.1:9000"}}, {ID: "far", State: "draining"}}
+		c.Regions = func() []Region {
+			return []Region{{ID: "local", Name: "Here", Beacons: []string{"udp://127.0.0.1:9000"}}, {ID: "far", State: "draining"}}
+		}
 	})
 	ada := d.as(RolePlayer)
 	for player, want := range map[throng.PlayerID]gen.Presence{

@@ -921,6 +921,9 @@ type RegionList struct {
 
 // RegionSummary What a region tells the others of itself.
 type RegionSummary struct {
+	// BeaconUrls By which players measure how far it is.
+	BeaconUrls []string `json:"beacon_urls,omitempty,omitzero"`
+
 	// Draining It takes nobody.
 	Draining bool `json:"draining"`
 

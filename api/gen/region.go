@@ -16,7 +16,7 @@ const (
 func RegionSummaryOf(s throng.RegionSummary) RegionSummary {
 	out := RegionSummary{
 		Region: string(s.Region), Number: int(s.Number), Draining: s.Draining,
-		Warm: s.Warm, Spare: s.Spare, Room: s.Room, Places: []PlaceSummary{},
+		Warm: s.Warm, Spare: s.Spare, Room: s.Room, BeaconUrls: s.Beacons, Places: []PlaceSummary{},
 	}
 	for _, p := range s.Places {
 		out.Places = append(out.Places, PlaceSummary{
@@ -27,12 +27,19 @@ func RegionSummaryOf(s throng.RegionSummary) RegionSummary {
 }
 
 // Root returns what the region tells. Invalid names the field: too many places, or
-// not in their order, or numbers that no region has.
+// not in their order, or numbers that no region has. What the beacons' URLs say is
+// not looked at: clients do.
 func (s RegionSummary) Root() (throng.RegionSummary, error) {
 	f := &fields{}
 	out := throng.RegionSummary{
 		Region: check(f, "region", s.Region, throng.ParseRegionID), Number: uint8(f.within("number", s.Number, 255)), Draining: s.Draining,
-		Warm: f.count("warm", s.Warm), Spare: f.count("spare", s.Spare), Room: f.count("room", s.Room),
+		Warm: f.count("warm", s.Warm), Spare: f.count("spare", s.Spare), Room: f.count("room", s.Room), Beacons: s.BeaconUrls,
+	}
+	f.atMost("beacon_urls", len(s.BeaconUrls), throng.MaxBeacons)
+	for i, url := range s.BeaconUrls {
+		if len(url) > throng.MaxBeaconURL {
+			f.fail(throng.AtField(throng.Invalid, fmt.Sprintf("beacon_urls[%d]", i), "has %d bytes, at most %d are allowed", len(url), throng.MaxBeaconURL))
+		}
 	}
 	if f.atMost("places", len(s.Places), throng.MaxPlaceSummaries); f.err != nil {
 		return out, f.err

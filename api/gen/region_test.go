@@ -2,6 +2,7 @@ package gen
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/throng-gg/throng"
@@ -23,6 +24,8 @@ func TestSummaryThatMakesNoSense(t *testing.T) {
 		"warm":                 func(s *RegionSummary) { s.Warm = -1 },
 		"spare":                func(s *RegionSummary) { s.Spare = 1 << 40 },
 		"room":                 func(s *RegionSummary) { s.Room = -1 },
+		"beacon_urls":          func(s *RegionSummary) { s.BeaconUrls = make([]string, throng.MaxBeacons+1) },
+		"beacon_urls[1]":       func(s *RegionSummary) { s.BeaconUrls = []string{"", strings.Repeat("x", throng.MaxBeaconURL+1)} },
 		"places":               func(s *RegionSummary) { s.Places = make([]PlaceSummary, throng.MaxPlaceSummaries+1) },
 		"places[1].place":      func(s *RegionSummary) { s.Places[1].Place = "arena" },
 		"places[0].place":      func(s *RegionSummary) { s.Places[0].Place = "../x" },

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/client"
 	"github.com/throng-gg/throng/edge/beacon/probe"
 )
 
@@ -65,5 +68,40 @@ func TestBeacons(t *testing.T) {
 	list, err = r.as("ada", api.RolePlayer).Regions(t.Context())
 	if err != nil || len(list.Regions) != 1 || strings.Join(list.Regions[0].BeaconUrls, " ") != strings.Join(named, " ") {
 		t.Errorf("got %+v, %v, want %q", list, err, named)
+	}
+}
+
+// TestRegionsTellBeacons: each region's door lists the beacons of both.
+func TestRegionsTellBeacons(t *testing.T) {
+	t.Parallel()
+	eu, us := newRegionSpot(t, "eu", 1), newRegionSpot(t, "us", 2)
+	for _, way := range [][2]*regionSpot{{eu, us}, {us, eu}} {
+		own, other := way[0], way[1]
+		p := start(t, throngBinary(t), "serve", "control", "--dev", "--warm", "0", "--region", string(own.name), "--region-number", strconv.Itoa(own.number), "--addr", own.addr, "--data", own.data,
+			"--beacon", "udp://"+string(own.name)+".example.com:7810",
+			"--peers", string(other.name)+"=http://"+other.addr, "--peer-tokens", tokensOf(t, own.name, other))
+		p.line("listens at", 60*time.Second)
+	}
+	for _, at := range []*regionSpot{eu, us} {
+		door, err := client.New(client.Config{Addr: "http://" + at.addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := door.DevToken(t.Context(), "ada", string(api.RolePlayer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if door, err = door.As(token.AccessToken); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"eu": "udp://eu.example.com:7810", "us": "udp://us.example.com:7810"}
+		eventually(t, 60*time.Second, "both regions' beacons are listed", func() bool {
+			list, err := door.Regions(t.Context())
+			got := map[string]string{}
+			for _, r := range list.Regions {
+				got[r.ID] = strings.Join(r.BeaconUrls, " ")
+			}
+			return err == nil && list.Regions[0].ID == string(at.name) && maps.Equal(got, want)
+		})
 	}
 }

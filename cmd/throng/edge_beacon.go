@@ -22,8 +22,8 @@ type beaconsFlags struct {
 
 // checkBeacons says which of the URLs is wrong.
 func (f beaconsFlags) checkBeacons() error {
-	if len(f.Beacon) > probe.MaxURLs {
-		return throng.AtField(throng.Invalid, "--beacon", "has %d URLs, at most %d are allowed", len(f.Beacon), probe.MaxURLs)
+	if len(f.Beacon) > throng.MaxBeacons {
+		return throng.AtField(throng.Invalid, "--beacon", "has %d URLs, at most %d are allowed", len(f.Beacon), throng.MaxBeacons)
 	}
 	for i, s := range f.Beacon {
 		if err := probe.CheckURL(s); err != nil {

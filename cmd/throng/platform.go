@@ -247,7 +247,7 @@ func (c *control) doorConfig() (api.Config, error) {
 	}
 	out := api.Config{
 		Region:              c.cfg.region.ID,
-		Regions:             []api.Region{{ID: c.cfg.region.ID, Name: string(c.cfg.region.ID), Beacons: c.cfg.flags.Beacon}},
+		Regions:             c.regions,
 		Auth:                c.cfg.auth,
 		APIKeys:             c.cfg.keys,
 		DevTokens:           devTokens,
@@ -278,7 +278,7 @@ func (c *control) doorConfig() (api.Config, error) {
 		Logs:            c.logs,
 		Joins:           joins,
 		Replicas:        c.hears(),
-		Summaries:       c.match,
+		Summaries:       summaries{c},
 		Doors:           c.doors,
 		Numbers:         analytics.Numbers{Board: c.cfg.stores.board},
 		Bans:            c.cfg.stores.bans,

@@ -16,8 +16,8 @@ type waits struct{ udp, http time.Duration }
 // Regions measures all regions at once, by the URLs of each one's beacons, until
 // ctx ends. A region is as far as the nearest of its beacons: of those over UDP, and
 // where none of them answers of those over HTTP. One that did not answer in time is
-// left out, as are URLs that are none (CheckURL), a region's URLs beyond MaxURLs, and
-// regions beyond throng.MaxRegions.
+// left out, as are URLs that are none (CheckURL), a region's URLs beyond throng.MaxBeacons,
+// and regions beyond throng.MaxRegions.
 func Regions(ctx context.Context, over *http.Client, beacons map[throng.RegionID][]string) map[throng.RegionID]Latency {
 	return waits{udp: 500 * time.Millisecond, http: time.Second}.regions(ctx, over, beacons)
 }
@@ -46,7 +46,7 @@ func (w waits) regions(ctx context.Context, over *http.Client, beacons map[thron
 // region measures one.
 func (w waits) region(ctx context.Context, over *http.Client, urls []string) Latency {
 	var direct, web []string
-	for _, s := range urls[:min(len(urls), MaxURLs)] {
+	for _, s := range urls[:min(len(urls), throng.MaxBeacons)] {
 		switch t, err := parseURL(s); {
 		case err != nil:
 		case t.udp != "":

@@ -8,12 +8,6 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// Bounds of what a region says of its beacons.
-const (
-	MaxURLs  = 8   // of a region
-	maxBytes = 256 // of one URL
-)
-
 // Path is where a beacon is over HTTP.
 const Path = "/beacon"
 
@@ -36,7 +30,7 @@ func parseURL(s string) (target, error) {
 		return target{}, throng.Errorf(throng.Invalid, "%q %s", shortened(s), why)
 	}
 	u, err := url.Parse(s)
-	if err != nil || len(s) > maxBytes || u.Hostname() == "" || u.Opaque != "" {
+	if err != nil || len(s) > throng.MaxBeaconURL || u.Hostname() == "" || u.Opaque != "" {
 		return bad("is not a beacon's URL like udp://203.0.113.5:7810 or https://eu.example.com/beacon")
 	}
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
@@ -65,8 +59,8 @@ func parseURL(s string) (target, error) {
 
 // shortened is enough of a text to find it.
 func shortened(s string) string {
-	if len(s) > maxBytes {
-		return s[:maxBytes] + "..."
+	if len(s) > throng.MaxBeaconURL {
+		return s[:throng.MaxBeaconURL] + "..."
 	}
 	return s
 }

@@ -1605,6 +1605,8 @@ export interface components {
             spare: number;
             /** @description Tickets that it takes up at once; 0: they stand in line. */
             room: number;
+            /** @description By which players measure how far it is. */
+            beacon_urls?: string[];
             /** @description Those with sessions that have a free seat, by ID. Of more than 1,000 those with the most players. */
             places: components["schemas"]["PlaceSummary"][];
         };
