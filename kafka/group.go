@@ -32,6 +32,9 @@ type GroupConfig struct {
 	Batch   int           // most events of one turn; default 10,000
 	Silent  time.Duration // after which others take its partitions; default 45 s
 	Idle    time.Duration // between two calls of Handler.Idle; default 1 s
+	// Gather is how long a turn waits for more, from its first event on, as long as it
+	// has fewer than Batch; 0: not at all.
+	Gather time.Duration
 }
 
 // Group is a member of a group of consumers.
@@ -107,9 +110,7 @@ func (g *Group) Run(ctx context.Context) error {
 
 // turn takes what there is, has it applied and commits it.
 func (g *Group) turn(ctx context.Context, client *kgo.Client) error {
-	wait, cancel := context.WithTimeout(ctx, g.cfg.Idle)
-	fetches := client.PollRecords(wait, g.cfg.Batch)
-	cancel()
+	fetches := g.poll(ctx, client)
 	defer client.AllowRebalance()
 	if fetches.IsClientClosed() || ctx.Err() != nil {
 		return nil
@@ -129,10 +130,7 @@ func (g *Group) turn(ctx context.Context, client *kgo.Client) error {
 		back  = map[string]map[int32]kgo.EpochOffset{}
 		count = map[throng.Stream]int{}
 	)
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		if len(p.Records) == 0 {
-			return
-		}
+	for _, p := range partitions(fetches) {
 		s := g.log.stream(p.Topic)
 		first, last := p.Records[0], p.Records[len(p.Records)-1]
 		group.Go(func() {
@@ -152,7 +150,7 @@ func (g *Group) turn(ctx context.Context, client *kgo.Client) error {
 			}
 			back[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: first.LeaderEpoch, Offset: first.Offset}
 		})
-	})
+	}
 	group.Wait()
 	if len(back) > 0 {
 		client.SetOffsets(back)
@@ -160,6 +158,44 @@ func (g *Group) turn(ctx context.Context, client *kgo.Client) error {
 	g.commit(ctx, client, done, count)
 	g.idle(ctx)
 	return nil
+}
+
+// poll takes what there is, and what comes while it gathers.
+func (g *Group) poll(ctx context.Context, client *kgo.Client) kgo.Fetches {
+	wait, cancel := context.WithTimeout(ctx, g.cfg.Idle)
+	fetches := client.PollRecords(wait, g.cfg.Batch)
+	cancel()
+	if g.cfg.Gather <= 0 || fetches.NumRecords() == 0 {
+		return fetches
+	}
+	wait, cancel = context.WithTimeout(ctx, g.cfg.Gather)
+	defer cancel()
+	for n := fetches.NumRecords(); n < g.cfg.Batch && wait.Err() == nil && !fetches.IsClientClosed(); n = fetches.NumRecords() {
+		fetches = append(fetches, client.PollRecords(wait, g.cfg.Batch-n)...)
+	}
+	return fetches
+}
+
+// partitions are those with events, each once, with all of its events in order.
+func partitions(fetches kgo.Fetches) map[slotOf]kgo.FetchTopicPartition {
+	out := map[slotOf]kgo.FetchTopicPartition{}
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) == 0 {
+			return
+		}
+		at := slotOf{p.Topic, p.Partition}
+		if earlier, there := out[at]; there {
+			p.Records = append(slices.Clip(earlier.Records), p.Records...)
+		}
+		out[at] = p
+	})
+	return out
+}
+
+// slotOf is a partition of a topic.
+type slotOf struct {
+	topic     string
+	partition int32
 }
 
 // commit says that events are applied. When that fails they come again.
