@@ -108,13 +108,14 @@ type logEffects struct {
 	mu     sync.Mutex
 	order  map[string][]int // by key, each number once
 	seen   map[throng.EventID]int
-	by     map[string]int // member to events
+	stood  map[throng.EventID][]int64 // offsets
+	by     map[string]int             // member to events
 	wrong  []string
 	inside map[string]string // partition to the member that is in Handle
 }
 
 func newLogEffects() *logEffects {
-	return &logEffects{order: map[string][]int{}, seen: map[throng.EventID]int{}, by: map[string]int{}, inside: map[string]string{}}
+	return &logEffects{order: map[string][]int{}, seen: map[throng.EventID]int{}, stood: map[throng.EventID][]int64{}, by: map[string]int{}, inside: map[string]string{}}
 }
 
 // count is how many different events there were.
@@ -156,6 +157,7 @@ func (m *logMember) Handle(ctx context.Context, s throng.Stream, partition int32
 		if i > 0 && batch[i-1].Offset >= e.Offset || e.Partition != partition || e.Stream != s {
 			m.wrong = append(m.wrong, fmt.Sprintf("%s: offset %d of partition %d after %d", at, e.Offset, e.Partition, batch[max(i-1, 0)].Offset))
 		}
+		m.stood[e.ID] = append(m.stood[e.ID], e.Offset)
 		if m.seen[e.ID]++; m.seen[e.ID] > 1 {
 			continue
 		}
@@ -227,7 +229,8 @@ func (f *logEffects) whole(t *testing.T, n int) {
 	for key, list := range f.order {
 		for i := range list {
 			if i > 0 && list[i-1] >= list[i] {
-				t.Errorf("%s: %d came after %d", key, list[i], list[i-1])
+				at := func(n int) []int64 { return f.stood[throng.EventID(fmt.Sprintf("e%d", n))] }
+				t.Errorf("%s: %d came after %d, from offsets %d and %d", key, list[i], list[i-1], at(list[i]), at(list[i-1]))
 				break
 			}
 		}

@@ -25,7 +25,9 @@ const (
 	sourcePrefix = "/throng/"
 )
 
-// recordOf is an event as it stands in the log.
+// recordOf is an event as it stands in the log. The record's own time is when it is
+// sent, not when the event was: by it Kafka forgets records, and producers, whose
+// batches it then takes in any order.
 func recordOf(topic string, e throng.Event) *kgo.Record {
 	headers := make([]kgo.RecordHeader, 0, 9)
 	for _, h := range [...][2]string{
@@ -43,7 +45,7 @@ func recordOf(topic string, e throng.Event) *kgo.Record {
 			headers = append(headers, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})
 		}
 	}
-	return &kgo.Record{Topic: topic, Key: []byte(e.Key), Value: e.Data, Headers: headers, Timestamp: e.Time}
+	return &kgo.Record{Topic: topic, Key: []byte(e.Key), Value: e.Data, Headers: headers}
 }
 
 // eventOf reads a record. Invalid: it is no event.
