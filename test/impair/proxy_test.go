@@ -81,6 +81,7 @@ func run(t *testing.T, cfg Config) *Proxy {
 // client is one flow: it counts the numbers that come back.
 type client struct {
 	socket *net.UDPConn
+	said   int // by the test's goroutine
 	mu     sync.Mutex
 	got    map[uint32]int
 }
@@ -115,6 +116,7 @@ func dial(t *testing.T, p *Proxy) *client {
 
 func (c *client) say(t *testing.T, n uint32) {
 	t.Helper()
+	c.said++
 	if _, err := c.socket.Write(binary.LittleEndian.AppendUint32(nil, n)); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +191,16 @@ func TestMoveAndCut(t *testing.T) {
 			return c.got[n] > 0
 		})
 	}
+	settled := func() (n Counts) {
+		t.Helper()
+		eventually(t, "what was said so far has come in, with its answers", func() bool {
+			n = p.Counts()
+			return n.In == c.said+int(e.heard.Load()) && n.In == n.Sent+n.Dropped
+		})
+		return n
+	}
 	repeat(1)
+	settled()
 	if err := p.Move(); err != nil {
 		t.Fatal(err)
 	}
@@ -197,9 +208,10 @@ func TestMoveAndCut(t *testing.T) {
 	if e.addresses() != 2 {
 		t.Errorf("the server saw %d addresses, want the one before and the one after", e.addresses())
 	}
+	before := settled()
 	p.Cut(true)
 	c.say(t, 3)
-	eventually(t, "it is dropped", func() bool { return p.Counts().Dropped > 0 })
+	eventually(t, "it is dropped", func() bool { return p.Counts().Dropped > before.Dropped })
 	p.Cut(false)
 	repeat(4)
 	if _, different := c.came(); different != 3 {
