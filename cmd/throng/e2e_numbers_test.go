@@ -21,6 +21,7 @@ import (
 	"github.com/throng-gg/throng/bot"
 	"github.com/throng-gg/throng/dynamo/dynamotest"
 	"github.com/throng-gg/throng/s3/s3test"
+	"github.com/throng-gg/throng/test/impair"
 )
 
 // TestCheatIsBannedAndNumbersAreRight: one of two players jumps about in a place
@@ -111,6 +112,25 @@ func TestOneHandIsBanned(t *testing.T) {
 	}
 	if status, out := throngCommand(t, "bans", "why", "x-7-0", "--addr", r.url); status != 0 || !strings.Contains(out, "rule device") {
 		t.Errorf("why: exit status %d, want the rule in:\n%s", status, out)
+	}
+}
+
+// TestHonestPlayersStay: nobody of a crowd behind one address is banned for a network
+// that keeps what they do for up to 0.6 s, each way, and loses 5 % of it.
+func TestHonestPlayersStay(t *testing.T) {
+	t.Parallel()
+	players, during := 6, 25*time.Second
+	if inLong() {
+		players, during = 50, 5*time.Minute
+	}
+	r := startDev(t)
+	c := newCable(t, impair.Way{Delay: 300 * time.Millisecond, Jitter: 300 * time.Millisecond, Loss: 0.05})
+	got := r.bots(t.Context(), bot.Config{Door: cabledDoor{botDoor{r.door}, c}, Place: "arena", Capacity: 50, Players: players, For: during})
+	if got.Joined != players || got.Mismatched != 0 || got.Rejoined != 0 {
+		t.Errorf("%d of %d joined, %d saw a wrong world, %d lost their session", got.Joined, players, got.Mismatched, got.Rejoined)
+	}
+	if status, out := throngCommand(t, "bans", "--addr", r.url); status != 0 || strings.Contains(out, "arena-") {
+		t.Errorf("bans: exit status %d, want nobody in:\n%s", status, out)
 	}
 }
 
