@@ -70,11 +70,11 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 // Fetch opens a package where it comes from.
 type Fetch func(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, error)
 
-// Code returns a package's manifest and scripts; all of it is verified. What is not
+// Scripts returns a package's manifest and scripts; all of it is verified. What is not
 // here is fetched once, whichever process of the machine does it; the others wait
 // for it. A cache that cannot be written is passed by. Errors are fetch's; Internal:
 // the package comes damaged again and again.
-func (c *Cache) Code(ctx context.Context, hash throng.PackageHash, fetch Fetch) (map[string][]byte, error) {
+func (c *Cache) Scripts(ctx context.Context, hash throng.PackageHash, fetch Fetch) (map[string][]byte, error) {
 	if _, err := place.ParseHash("package", string(hash)); err != nil {
 		return nil, err
 	}

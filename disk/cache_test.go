@@ -72,7 +72,7 @@ func newCache(t *testing.T, dir string, most int64) *disk.Cache {
 
 func wantFiles(t *testing.T, c *disk.Cache, s *source, hash throng.PackageHash, fetched int64) {
 	t.Helper()
-	files, err := c.Code(t.Context(), hash, s.fetch)
+	files, err := c.Scripts(t.Context(), hash, s.fetch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {
-			if _, err := c.Code(t.Context(), hash, s.fetch); err != nil {
+			if _, err := c.Scripts(t.Context(), hash, s.fetch); err != nil {
 				t.Error(err)
 			}
 		})
@@ -147,7 +147,7 @@ func TestCacheOfDamagedSource(t *testing.T) {
 	}}
 	dir := t.TempDir()
 	c := newCache(t, dir, 0)
-	files, err := c.Code(t.Context(), hash, s.fetch)
+	files, err := c.Scripts(t.Context(), hash, s.fetch)
 	if err == nil || files != nil || throng.KindOf(err) != throng.Internal || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("got %d files and %v, want none and a damaged package", len(files), err)
 	}
@@ -155,15 +155,15 @@ func TestCacheOfDamagedSource(t *testing.T) {
 		t.Errorf("it was kept: %v", left)
 	}
 	wantFiles(t, c, s, hash, 4)
-	_, err = c.Code(t.Context(), place.Hash([]byte("none")), s.fetch)
+	_, err = c.Scripts(t.Context(), place.Hash([]byte("none")), s.fetch)
 	if throng.KindOf(err) != throng.NotFound {
 		t.Errorf("one that is nowhere: got %v, want not found", err)
 	}
-	if _, err := c.Code(t.Context(), "../../etc/passwd", s.fetch); throng.KindOf(err) != throng.Invalid || err == nil {
+	if _, err := c.Scripts(t.Context(), "../../etc/passwd", s.fetch); throng.KindOf(err) != throng.Invalid || err == nil {
 		t.Errorf("a hash that is a path: got %v, want invalid", err)
 	}
 	broken := errors.New("the line broke")
-	if _, err := c.Code(t.Context(), place.Hash([]byte("x")), func(context.Context, throng.PackageHash) (io.ReadCloser, error) {
+	if _, err := c.Scripts(t.Context(), place.Hash([]byte("x")), func(context.Context, throng.PackageHash) (io.ReadCloser, error) {
 		return nil, broken
 	}); !errors.Is(err, broken) {
 		t.Errorf("got %v, want what fetch said", err)
@@ -225,7 +225,7 @@ func TestCacheWaitEnds(t *testing.T) {
 	began, goOn := make(chan struct{}), make(chan struct{})
 	over := make(chan error)
 	go func() {
-		_, err := c.Code(t.Context(), hash, func(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, error) {
+		_, err := c.Scripts(t.Context(), hash, func(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, error) {
 			close(began)
 			<-goOn
 			return s.fetch(ctx, hash)
@@ -235,7 +235,7 @@ func TestCacheWaitEnds(t *testing.T) {
 	<-began
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := c.Code(ctx, hash, s.fetch); throng.KindOf(err) != throng.Unavailable {
+	if _, err := c.Scripts(ctx, hash, s.fetch); throng.KindOf(err) != throng.Unavailable {
 		t.Errorf("got %v, want unavailable", err)
 	}
 	close(goOn)
@@ -249,7 +249,7 @@ func useCache(dir, url, hash string) {
 	c, err := disk.NewCache(disk.CacheConfig{Dir: dir})
 	if err == nil {
 		//nolint:forbidigo // a process of its own, which nobody cancels
-		_, err = c.Code(context.Background(), throng.PackageHash(hash), func(ctx context.Context, _ throng.PackageHash) (io.ReadCloser, error) {
+		_, err = c.Scripts(context.Background(), throng.PackageHash(hash), func(ctx context.Context, _ throng.PackageHash) (io.ReadCloser, error) {
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 			if err != nil {
 				return nil, err

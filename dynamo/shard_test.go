@@ -54,15 +54,9 @@ func TestShards(t *testing.T) {
 		})
 	})
 	t.Run("consumers crash", func(t *testing.T) {
-		events := make([]throng.Event, 10_000)
+		events := 10_000
 		if times, _ := strconv.Atoi(os.Getenv("THRONG_SOAK")); times > 0 { //nolint:forbidigo // a test's own
-			events = make([]throng.Event, 100_000*times)
-		}
-		for i := range events {
-			events[i] = throng.Event{
-				ID: throng.EventID(fmt.Sprint("e", i)), Type: "player.joined.v1", Player: throng.PlayerID(fmt.Sprint("p", i%20)),
-				Time: time.UnixMilli(int64(i) + 1), Data: json.RawMessage(`{}`),
-			}
+			events = 100_000 * times
 		}
 		network := &flaky{rng: rand.New(rand.NewPCG(1, 1))} //nolint:gosec // a seed
 		clean, store := tables(t, url, "clean", nil), tables(t, url, "faulty", func(c *dynamo.Config) { c.HTTP = network })
@@ -70,7 +64,7 @@ func TestShards(t *testing.T) {
 		network.share = 20
 		network.mu.Unlock()
 		if err := contract.ConsumerCrash(t, contract.ConsumerPlay{
-			Events: events, New: newPlayers, Clean: clean.Shards(), Store: store.Shards(), Seed: 1, Window: 1000,
+			Events: contract.ConsumerJoins(events), New: contract.NewJoins, Clean: clean.Shards(), Store: store.Shards(), Seed: 1, Window: 1000,
 		}); err != nil {
 			t.Error(err)
 		}
@@ -78,37 +72,6 @@ func TestShards(t *testing.T) {
 	t.Run("a crash between any two requests", func(t *testing.T) { crashBetween(t, url) })
 	t.Run("two at the same time", func(t *testing.T) { commitTogether(t, url) })
 }
-
-// players counts the events of each player.
-type players struct {
-	counts  map[string]int
-	changed map[string]bool
-}
-
-func newPlayers(consumer.Shard) consumer.Keeper {
-	return &players{counts: map[string]int{}, changed: map[string]bool{}}
-}
-
-func (k *players) Restore(r consumer.Row) (err error) {
-	k.counts[r.Key], err = strconv.Atoi(string(r.Value))
-	return err
-}
-
-func (k *players) Apply(e *throng.EventRecord) error {
-	k.counts[string(e.Player)]++
-	k.changed[string(e.Player)] = true
-	return nil
-}
-
-func (k *players) Changes(time.Time) (rows []consumer.Row) {
-	for p := range k.changed {
-		rows = append(rows, consumer.Row{Key: p, Value: strconv.AppendInt(nil, int64(k.counts[p]), 10)})
-	}
-	clear(k.changed)
-	return rows
-}
-
-func (k *players) Act(context.Context) error { return nil }
 
 // mortal is the network of a process that dies.
 type mortal struct {

@@ -41,7 +41,7 @@ type packages struct {
 // Fetch returns a package's manifest and scripts; all of it is verified against its hash.
 func (p packages) Fetch(ctx context.Context, hash throng.PackageHash) (map[string][]byte, error) {
 	if p.cache != nil {
-		return p.cache.Code(ctx, hash, func(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, error) {
+		return p.cache.Scripts(ctx, hash, func(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, error) {
 			return p.door.Package(ctx, hash)
 		})
 	}
