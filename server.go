@@ -197,6 +197,9 @@ type HeartbeatAnswer struct {
 	WantReport bool          // send the full report at once
 	Ended      bool          // the session is over for this server: end
 	Reason     string        // why, when Ended
+	// EventRate is how many events a second the session's scripts may publish, its
+	// share of its place's; 0: nobody says.
+	EventRate float64
 }
 
 // ServerExit says that a game server's process is over.

@@ -104,11 +104,22 @@ func (s *Server) tellEnded(hand throng.Handover, at time.Time, e throng.Ending) 
 	}
 }
 
-// Events that a script may publish, a second and at once.
 const (
-	emitRate  = 20
-	mostEmits = 100
+	emitRate  = 20  // events that a session's script may publish, a second
+	leastEmit = 0.1 // and those that it may in any case, however many sessions share what its place may
+	emitSpan  = 5   // seconds' worth that it may publish at once
+	mostEmits = emitRate * emitSpan
 )
+
+// emitPace is how many events the script may publish: a second, and at once. share
+// is the session's share of what its place may; 0: it is not known.
+func emitPace(share float64) (rate, most float64) {
+	rate = emitRate
+	if share > 0 {
+		rate = min(rate, max(share, leastEmit))
+	}
+	return rate, max(rate*emitSpan, 1)
+}
 
 // publish tells of what the script says.
 func (l *loop) publish(m throng.Message) bool {
@@ -116,7 +127,11 @@ func (l *loop) publish(m throng.Message) bool {
 		return false
 	}
 	if l.emits < 1 {
-		l.metrics.dropped.WithLabelValues("script_events").Inc()
+		why := "script_events"
+		if rate, _ := emitPace(l.emitShare); rate < emitRate {
+			why = "place_events"
+		}
+		l.metrics.dropped.WithLabelValues(why).Inc()
 		return false
 	}
 	l.emits--

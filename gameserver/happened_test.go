@@ -2,6 +2,7 @@ package gameserver
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,50 @@ func TestScriptsPublish(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestScriptsShareTheirPlacesEvents: a session publishes no more than its share of what
+// its place may, from the answer to its heartbeat on, until an answer says another one,
+// or none.
+func TestScriptsShareTheirPlacesEvents(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		share  float64
+		atOnce int
+		rate   float64 // a second, after that
+	}{
+		{0, mostEmits, emitRate}, // an older control plane
+		{1000, mostEmits, emitRate},
+		{4, 20, 4},
+		{0.5, 2, 0.5},
+		{0.0001, 1, leastEmit},
+	} {
+		playWith(t, func(s *stage) { s.events = &witness{} }, func(s *stage) {
+			publish := func() (told int) {
+				s.inTick(func() {
+					for s.publish(throng.Message{Name: "goal"}) {
+						told++
+					}
+				})
+				return told
+			}
+			s.door.share(c.share)
+			s.wait(2 * throng.HeartbeatTime)
+			atOnce, begun, later := publish(), time.Now(), 0
+			for time.Since(begun) < 15*time.Second {
+				s.wait(500 * time.Millisecond)
+				later += publish()
+			}
+			if want := c.rate * time.Since(begun).Seconds(); atOnce != c.atOnce || math.Abs(float64(later)-want) > 1 {
+				t.Errorf("with a share of %g: %d at once and %d later, want %d and %.1f", c.share, atOnce, later, c.atOnce, want)
+			}
+			s.door.share(0)
+			s.wait(2*throng.HeartbeatTime + emitSpan*time.Second)
+			if got := publish(); got != mostEmits {
+				t.Errorf("without a share again: %d at once, want %d", got, mostEmits)
+			}
+		})
+	}
 }
 
 // TestSample: ways and presses add up.

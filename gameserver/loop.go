@@ -52,6 +52,7 @@ type loop struct {
 	joined     []*seat  // who is in the world, in the order of joining
 	attributes attributes
 	emits      float64       // events that the script may still publish
+	emitShare  float64       // how many a second are the session's share of what its place may; 0: not known
 	patterns   time.Duration // boot clock: when sequences of inputs were told
 	emitted    int           // by the script, for their names
 	drain      *drain        // nil: the session does not drain
@@ -198,7 +199,8 @@ func (l *loop) step(dt time.Duration) {
 	l.metrics.away.Set(float64(len(l.admission.away)))
 	l.settleArrivals(boot)
 	l.runLater()
-	l.emits = min(l.emits+emitRate*dt.Seconds(), mostEmits)
+	rate, most := emitPace(l.emitShare)
+	l.emits = min(l.emits+rate*dt.Seconds(), most)
 	l.hear()
 	l.applyInputs()
 	if l.fatal(l.script.Tick(dt.Seconds())) {
@@ -348,6 +350,7 @@ func (l *loop) answered(res beatResult) {
 		return
 	}
 	l.bound = true
+	l.emitShare = a.EventRate
 	l.roster.ack(a.Acked)
 	for _, o := range a.Orders {
 		l.order(o)

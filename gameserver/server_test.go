@@ -187,12 +187,20 @@ type doorway struct {
 	shut bool
 	// confirms counts the calls.
 	confirms int
+	// rate is what heartbeats are told of events; 0: nothing.
+	rate float64
 }
 
 func (d *doorway) set(shut bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.shut = shut
+}
+
+func (d *doorway) share(rate float64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rate = rate
 }
 
 func (d *doorway) check() error {
@@ -208,7 +216,11 @@ func (d *doorway) Heartbeat(ctx context.Context, h throng.Heartbeat) (throng.Hea
 	if err := d.check(); err != nil {
 		return throng.HeartbeatAnswer{}, err
 	}
-	return d.Registry.Heartbeat(ctx, h)
+	a, err := d.Registry.Heartbeat(ctx, h)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a.EventRate = d.rate
+	return a, err
 }
 
 func (d *doorway) Confirm(ctx context.Context, h throng.Heartbeat, c throng.RosterChange) error {

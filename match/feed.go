@@ -42,6 +42,7 @@ func (m *Matchmaker) follow(ctx context.Context) {
 			full = time.Now()
 		}
 		m.brake(ctx, ch.Sessions)
+		m.siblings.note(ch)
 		m.tell(ctx, func(d *desk) { d.take(ch) })
 		if ch.Cursor == cursor || ch.Cursor == 0 {
 			pause(ctx, feedPause)

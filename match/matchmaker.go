@@ -62,6 +62,7 @@ type Matchmaker struct {
 	quotas   *quotas
 	log      Log
 	brakes   *brakes
+	siblings *siblings
 	friends  Friends
 	joins    Joins
 	process  string
@@ -104,6 +105,7 @@ func New(c Config) (*Matchmaker, error) {
 		summary:  summary{turn: make(chan struct{}, 1)},
 		log:      c.Log,
 		brakes:   newBrakes(),
+		siblings: newSiblings(),
 		friends:  c.Friends,
 		joins:    c.Joins,
 		process:  c.Process,

@@ -185,6 +185,7 @@ func HeartbeatAnswerOf(a throng.HeartbeatAnswer) HeartbeatAnswer {
 		WantReport: a.WantReport,
 		Ended:      a.Ended,
 		Reason:     a.Reason,
+		EventRate:  a.EventRate,
 	}
 }
 
@@ -198,6 +199,10 @@ func (a HeartbeatAnswer) Root() (throng.HeartbeatAnswer, error) {
 		WantReport: a.WantReport,
 		Ended:      a.Ended,
 		Reason:     a.Reason,
+		EventRate:  a.EventRate,
+	}
+	if a.EventRate < 0 {
+		f.fail(throng.AtField(throng.Invalid, "event_rate", "%g is less than 0", a.EventRate))
 	}
 	if a.NextMs < 0 || a.NextMs > maxNext {
 		f.fail(throng.AtField(throng.Invalid, "next_ms", "%d is not within 0 and %d", a.NextMs, maxNext))

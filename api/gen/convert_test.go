@@ -98,6 +98,7 @@ func TestRoundTrips(t *testing.T) {
 		answer := throng.HeartbeatAnswer{
 			Now: moment(t), Next: time.Duration(rapid.IntRange(0, 60_000).Draw(t, "ms")) * time.Millisecond,
 			Acked: throng.Revision(number(t)), WantReport: rapid.Bool().Draw(t, "want"), Ended: rapid.Bool().Draw(t, "ended"), Reason: "r",
+			EventRate: rapid.SampledFrom([]float64{0, 0.1, 20}).Draw(t, "rate"),
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "orders") {
 			answer.Orders = append(answer.Orders, throng.Order{

@@ -529,6 +529,9 @@ type HeartbeatAnswer struct {
 	// Ended The session is over for this server.
 	Ended bool `json:"ended,omitempty,omitzero"`
 
+	// EventRate How many events a second the session's scripts may publish, its share of its place's. Missing: nobody says.
+	EventRate float64 `json:"event_rate,omitempty,omitzero"`
+
 	// NextMs Until the next heartbeat, before jitter.
 	NextMs int64 `json:"next_ms"`
 

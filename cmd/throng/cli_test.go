@@ -53,6 +53,7 @@ func TestBadStartsAreOneLine(t *testing.T) {
 		{"beacon without a port", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--beacon", "udp://127.0.0.1"}, []string{"--beacon", "port"}},
 		{"too many beacons", append([]string{"dev", "--addr", "127.0.0.1:0", "--data", fresh()}, strings.Fields(strings.Repeat("--beacon udp://h:1 ", 9))...), []string{"--beacon", "at most 8"}},
 		{"bad number of a region", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--region-number", "256"}, []string{"--region-number"}},
+		{"less than no events of a place", []string{"dev", "--addr", "127.0.0.1:0", "--data", fresh(), "--place-events", "-1"}, []string{"--place-events"}},
 		{"other regions without credentials", []string{"serve", "control", "--addr", "127.0.0.1:0", "--data", fresh(), "--peers", "us=https://us.example"}, []string{"--peer-tokens"}},
 		{"unknown place", []string{"bots", "--place", "nowhere", "--addr", r.url}, []string{"--place", "nowhere"}},
 		{"bad place name", []string{"bots", "--place", "No", "--addr", r.url}, []string{"--place"}},

@@ -120,6 +120,41 @@ func TestKafkaStopsUnderBots(t *testing.T) {
 	t.Logf("steps without Kafka to steps with it: p99 %.2f times as long", away.p99/there.p99)
 }
 
+// TestSessionsShareTheirPlacesEvents: what scripts of a place publish is bounded for all
+// its sessions together: one alone may have all of it, two have half of it each.
+func TestSessionsShareTheirPlacesEvents(t *testing.T) {
+	t.Parallel()
+	r := startDev(t, "--place-events", "4")
+	r.publish("busy", "1", `
+local told = 0
+place.on("tick", function()
+  while events.publish("tick", {at = place.tick}) do told = told + 1 end
+  if place.tick % 150 == 0 then -- 5 s
+    print("told " .. told .. ".")
+    told = 0
+  end
+end)`)
+	says := func(s throng.SessionID, what string) {
+		t.Helper()
+		out := ""
+		eventually(t, time.Minute, string(s)+" publishes as much as it may", func() bool {
+			_, out = throngCommand(t, "logs", "busy", "--session", string(s), "--addr", r.url)
+			return strings.Contains(out, what)
+		})
+		if !strings.Contains(out, what) {
+			t.Errorf("%s: want %q in\n%s", s, what, out)
+		}
+	}
+	ada := r.enter("busy", nil, throng.ModeDropIn, "ada")[0]
+	says(ada.where, "told 20.")
+	bo := r.enter("busy", nil, throng.ModeDropIn, "bo")[0]
+	if ada.where == bo.where {
+		t.Fatalf("both are in %s, which has one seat", ada.where)
+	}
+	says(ada.where, "told 10.")
+	says(bo.where, "told 10.")
+}
+
 // kafkaCrowd is players, and how long Kafka is there before it is away. away 0: it
 // is there always.
 type kafkaCrowd struct {

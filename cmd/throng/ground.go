@@ -35,6 +35,7 @@ type groundFlags struct {
 	Dynamo string `env:"THRONG_DYNAMO" help:"Where profiles, the ledger and what --consumers make of events are kept: tables in DynamoDB, like dynamodb://eu-west-1/throng (throng setup dynamo makes them), or http://127.0.0.1:8000/throng of a DynamoDB Local. Without it, in DATA/throng.db; with --redis nowhere." placeholder:"URL"`
 
 	kafkaFlags
+	PlaceEvents int `default:"2000" help:"Events a second that scripts of one place may publish (events.publish), shared among its sessions in this region; 0: as many as its sessions may."`
 	consumerFlags
 
 	KeepSeat time.Duration `default:"30s" env:"THRONG_KEEP_SEAT" help:"How long game servers keep the seat of a player whose connection was lost."`
@@ -78,6 +79,8 @@ func (f groundFlags) Validate() error {
 		return throng.AtField(throng.Invalid, "--warm", "%d idle servers make no sense, 0 to %d (--max) are allowed", f.Warm, f.Max)
 	case f.Max < 1:
 		return throng.AtField(throng.Invalid, "--max", "%d servers make no sense, 1 or more are allowed", f.Max)
+	case f.PlaceEvents < 0:
+		return throng.AtField(throng.Invalid, "--place-events", "%d is not allowed, it must be 0 (as many as sessions may) or more", f.PlaceEvents)
 	case f.KeepSeat < 0:
 		return throng.AtField(throng.Invalid, "--keep-seat", "%s is not allowed, it must be 0s or more", f.KeepSeat)
 	}

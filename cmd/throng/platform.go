@@ -255,7 +255,7 @@ func (c *control) doorConfig() (api.Config, error) {
 		MachineCertificates: c.cfg.flags.ClientCA != "",
 		Matchmaker:          c.match,
 		Tickets:             c.registry,
-		Registry:            c.registry,
+		Registry:            shared{c.registry, c.match, c.cfg.flags.PlaceEvents},
 		Handoffs:            c.match,
 		Origins:             c.registry,
 		Directory:           c.registry,

@@ -2046,6 +2046,11 @@ export interface components {
             ended?: boolean;
             /** @description Why, when ended. */
             reason?: string;
+            /**
+             * Format: double
+             * @description How many events a second the session's scripts may publish, its share of its place's. Missing: nobody says.
+             */
+            event_rate?: number;
         };
         /** @description What the registry tells a session's server to do. IDs count up within a session. */
         Order: {
