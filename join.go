@@ -33,8 +33,11 @@ type JoinRecord struct {
 	Code    string    `json:"code"`              // ok, or the kind of error
 	Detail  string    `json:"detail,omitempty"`  // the error in words
 
-	Steps     []JoinStep `json:"steps"`
-	Decisions []Decision `json:"decisions,omitempty"`
+	// Regions is how the door chose one, in the order in which they are tried; empty:
+	// there is one.
+	Regions   []RegionChoice `json:"regions,omitempty"`
+	Steps     []JoinStep     `json:"steps"`
+	Decisions []Decision     `json:"decisions,omitempty"`
 }
 
 // JoinStep is one moment of a join.
@@ -63,6 +66,7 @@ const (
 	StepSettled  = "settled"  // that is the ticket's answer
 	StepBound    = "bound"    // the session has a game server
 	StepAnswered = "answered" // the work is over
+	StepSent     = "sent"     // another region was asked for seats
 )
 
 // Decision is one choice among the sessions that a matchmaker knew of, with all

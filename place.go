@@ -133,6 +133,9 @@ type Ticket struct {
 	// order of Party; shorter: the others bring nothing.
 	Attributes [][]Attribute
 	From       Origin // of a handoff: where the party is, and what comes along; zero: none
+	// Regions is what its door thought of the regions before it chose this one; no
+	// part of the wish. Nil: there is one.
+	Regions []RegionChoice
 }
 
 // Assignment is what a placed ticket is told, once its session is bound.

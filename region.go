@@ -10,6 +10,7 @@ const (
 
 	MaxBeacons   = 8   // of a region
 	MaxBeaconURL = 256 // bytes of each one's URL
+	MaxDoorURL   = 256 // bytes of the URL of a region's door
 )
 
 // RegionSummary is what a region tells the others of itself.
@@ -17,6 +18,8 @@ type RegionSummary struct {
 	Region   RegionID
 	Number   uint8 // of the region, in its epochs; no two regions have the same
 	Draining bool  // it takes nobody
+	// Door is the URL by which players reach the region's door; empty: it is not said.
+	Door string
 	// Beacons are the URLs by which players measure how far it is; package probe says
 	// what they are like.
 	Beacons []string
@@ -71,3 +74,30 @@ func (p *PlaceSummary) Add(sessions, capacity, free int) {
 
 // fullestIndex is the least i for which 2^i seats are enough.
 func fullestIndex(seats int) int { return bits.Len(uint(max(seats, 1) - 1)) }
+
+// RegionWish is what a ticket asks of a region.
+type RegionWish struct {
+	Place   PlaceID
+	Seats   int
+	New     bool // a session of its own
+	Weights Weights
+	// Farthest is how far regions may be that compete with nearer ones, ms.
+	Farthest float64
+	// Latencies are round trips as the client measured them, ms.
+	Latencies map[RegionID]float64
+	Random    uint64 // picks among the near-ties
+}
+
+// RegionChoice is a region as it was considered for a ticket. Zero values are left
+// out of its JSON.
+type RegionChoice struct {
+	Region  RegionID `json:"region"`
+	Try     bool     `json:"try"`            // false: it is not tried, for the reason in Why
+	Why     string   `json:"why,omitempty"`  // what speaks against it; empty: nothing
+	Latency float64  `json:"latency"`        // ms; negative: unknown
+	Open    bool     `json:"open,omitempty"` // a session there has room; else a new one is opened
+	Fill    float64  `json:"fill,omitempty"` // of the session, 0 to 1
+	Near    float64  `json:"near"`           // the latency's signal, 0 to 1
+	Score   float64  `json:"score"`
+	Code    string   `json:"code,omitempty"` // what came of trying it: ok, or the kind of error; empty: it was not tried
+}

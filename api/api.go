@@ -17,6 +17,7 @@ import (
 type Region struct {
 	ID      throng.RegionID
 	Name    string   // for people
+	URL     string   // of its door as players reach it; empty: it is not said
 	Beacons []string // URLs, to measure the latency to; see package probe
 	State   string   // "open" when empty, or "draining"
 }
@@ -74,6 +75,12 @@ type Config struct {
 	Joins           Joins       // nil: joins are not recorded
 	Replicas        Replicas    // nil: Unsupported
 	Summaries       Summaries   // nil: Unsupported
+	// Elsewhere is the other regions, to which tickets are sent; it goes with
+	// Summaries. Nil: there are none.
+	Elsewhere Elsewhere
+	// URL of this door as players of other regions reach it, who are told of no
+	// WebSockets here else.
+	URL string
 	// Profiles, with Saves and Seats, and Ledger keep what players own; nil:
 	// Unsupported.
 	Profiles Profiles
@@ -134,6 +141,8 @@ func (c Config) check() error {
 		return missing("Privacy")
 	case c.Logger == nil:
 		return missing("Logger")
+	case c.Elsewhere != nil && c.Summaries == nil:
+		return missing("Summaries")
 	}
 	return nil
 }
@@ -147,6 +156,7 @@ type API struct {
 	mux     *http.ServeMux
 	census  *census
 	homes   *homes
+	sent    *sent
 
 	buckets  *buckets
 	accounts *gate
@@ -182,6 +192,7 @@ func New(cfg Config) (*API, error) {
 		mux:       http.NewServeMux(),
 		census:    &census{directory: cfg.Directory},
 		homes:     newHomes(cfg.Directory),
+		sent:      newSent(),
 		buckets:   newBuckets(limits.Callers),
 		accounts:  newGate(limits.Accounts),
 		machines:  newGate(limits.Machines),

@@ -141,7 +141,7 @@ func (c calls) GetPresence(ctx context.Context, req gen.GetPresenceRequestObject
 func (c calls) ListRegions(context.Context, gen.ListRegionsRequestObject) (gen.ListRegionsResponseObject, error) {
 	out := gen.ListRegions200JSONResponse{Regions: []gen.Region{}}
 	for _, r := range c.cfg.Regions() {
-		region := gen.Region{ID: string(r.ID), Name: r.Name, BeaconUrls: append([]string{}, r.Beacons...), State: r.State}
+		region := gen.Region{ID: string(r.ID), Name: r.Name, URL: r.URL, BeaconUrls: append([]string{}, r.Beacons...), State: r.State}
 		if region.State == "" {
 			region.State = "open"
 		}

@@ -42,7 +42,7 @@ func (c calls) admitTicket(ctx context.Context, t throng.Ticket, r throng.Releas
 		return throng.Ticket{}, throng.AtField(throng.Invalid, "party", "has %d players, a session of %s seats %d",
 			len(t.Party), t.Place, r.Capacity)
 	}
-	if opensOwn(t) {
+	if _, went := c.sent.of(t.Key); opensOwn(t) && !went {
 		key := bucketKey{classOpen, string(t.Key.Caller)}
 		if err := c.buckets.take(key, c.limits.Openings, time.Now()); err != nil {
 			return throng.Ticket{}, err

@@ -108,6 +108,8 @@ func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err e
 	case caller.Role == RoleServer || caller.Role == RoleNode:
 		key = bucketKey{class: classMachine, who: string(caller.Server) + string(caller.Node)}
 		limit, running = a.limits.Machine, a.machines
+	case caller.Role == RoleRegion && rt.class == classJoin: // players' joins, though none of them is known here
+		key, limit = bucketKey{class: classJoin, who: "region " + string(caller.Region)}, a.limits.Region
 	case caller.Role == RoleRegion:
 		key = bucketKey{class: classMachine, who: "region " + string(caller.Region)}
 		limit, running = a.limits.Machine, a.machines

@@ -25,12 +25,15 @@ func (f fakeJoins) Find(_ context.Context, ticket throng.TicketID, caller throng
 	}), nil
 }
 
+func (fakeJoins) Record(throng.JoinRecord) {}
+
 // fullRecord has everything that a record can have.
 func fullRecord(caller throng.PlayerID) throng.JoinRecord {
 	language := throng.Signal{Name: "language", Kind: throng.SignalCategory, Range: 1, Weight: 3}
 	return throng.JoinRecord{
 		Ticket: "t1", Caller: caller, Region: "local", Process: "proc", Place: "arena", Version: 2, Mode: throng.ModeDropIn,
 		Party: []throng.PlayerID{caller, "zoe"}, Players: 2, Under: 3, TookMs: 4.5, Session: sessionA, Code: "ok", Detail: "words",
+		Regions: []throng.RegionChoice{{Region: "eu", Try: true, Why: "busy", Latency: 20, Open: true, Fill: 0.5, Near: 0.92, Score: 1.5, Code: "ok"}},
 		Steps: []throng.JoinStep{
 			{Step: throng.StepAdmitted},
 			{Step: throng.StepFriends, Detail: "in 1 sessions"},

@@ -29,6 +29,7 @@ type Limits struct {
 	Joins    Rate // matchmake calls of one player; 20 a second, 120 at once
 	Calls    Rate // all other calls of one account; 50 a second, 200 at once
 	Machine  Rate // calls of one game server or node; 100 a second, 1000 at once
+	Region   Rate // tickets that one other region sends; 5,000 a second, 20,000 at once
 	DevToken Rate // dev tokens asked from one address; 500 a second, 5000 at once
 
 	// Socket is players' WebSockets begun from one address; 50 a second, 1000 at
@@ -58,6 +59,10 @@ type Limits struct {
 	// transfers and inventories; 100 a second, 1,000 at once.
 	Owned Rate
 
+	// Seeks are one player's calls for tickets that are not known here, which other
+	// regions are asked for; 0.5 a second, 10 at once. Past that they are not.
+	Seeks Rate
+
 	// Callers is how many buckets are remembered, 200,000. Past that, the one
 	// that was not used for longest is forgotten, and is full when it comes back.
 	Callers int
@@ -81,6 +86,8 @@ func (l Limits) withDefaults() Limits {
 		Joins:         l.Joins.or(Rate{20, 120}),
 		Calls:         l.Calls.or(Rate{50, 200}),
 		Machine:       l.Machine.or(Rate{100, 1000}),
+		Region:        l.Region.or(Rate{5_000, 20_000}),
+		Seeks:         l.Seeks.or(Rate{0.5, 10}),
 		DevToken:      l.DevToken.or(Rate{500, 5000}),
 		Socket:        l.Socket.or(Rate{50, 1000}),
 		Claim:         l.Claim.or(Rate{200, 5000}),

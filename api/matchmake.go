@@ -66,23 +66,20 @@ func (c calls) Matchmake(ctx context.Context, req gen.MatchmakeRequestObject) (g
 	}
 	ctx, wait, done := c.patience(ctx, wait)
 	defer done()
-	placed, err := c.place(ctx, ticket, wait)
+	placed, err := c.anywhere(ctx, ticket, release, wait)
 	if err != nil {
 		return nil, err
 	}
 	if placed.Assignment == nil {
-		return gen.Matchmake202JSONResponse{WaitingJSONResponse: gen.WaitingJSONResponse(waiting(ticket.Key, placed))}, nil
+		return gen.Matchmake202JSONResponse{WaitingJSONResponse: gen.WaitingJSONResponse(*placed.Waiting)}, nil
 	}
-	answer, err := c.assigned(caller, *placed.Assignment)
-	if err != nil {
-		return nil, err
-	}
-	return gen.Matchmake200JSONResponse{AssignedJSONResponse: gen.AssignedJSONResponse(answer)}, nil
+	return gen.Matchmake200JSONResponse{AssignedJSONResponse: gen.AssignedJSONResponse(*placed.Assignment)}, nil
 }
 
 // GetTicket waits for a ticket of the caller's party.
 func (c calls) GetTicket(ctx context.Context, req gen.GetTicketRequestObject) (gen.GetTicketResponseObject, error) {
-	key, err := c.partyTicket(ctx, req.Ticket, value(req.Params.Caller))
+	player := callerOf(ctx).Player
+	key, err := ticketKey(player, req.Ticket, value(req.Params.Caller))
 	if err != nil {
 		return nil, err
 	}
@@ -94,70 +91,83 @@ func (c calls) GetTicket(ctx context.Context, req gen.GetTicketRequestObject) (g
 	if err != nil {
 		return nil, err
 	}
-	if err := c.notBanned(ctx, callerOf(ctx).Player); err != nil {
+	if err := c.notBanned(ctx, player); err != nil {
 		return nil, err
 	}
 	ctx, wait, done := c.patience(ctx, wait)
 	defer done()
-	placed, err := c.cfg.Matchmaker.Lookup(ctx, key, line, wait)
+	placed, err := c.lookup(ctx, key, player, line, wait)
 	if err != nil {
 		return nil, err
 	}
 	if placed.Assignment == nil {
-		return gen.GetTicket202JSONResponse{WaitingJSONResponse: gen.WaitingJSONResponse(waiting(key, placed))}, nil
+		return gen.GetTicket202JSONResponse{WaitingJSONResponse: gen.WaitingJSONResponse(*placed.Waiting)}, nil
 	}
-	answer, err := c.assigned(callerOf(ctx).Player, *placed.Assignment)
-	if err != nil {
-		return nil, err
-	}
-	return gen.GetTicket200JSONResponse{AssignedJSONResponse: gen.AssignedJSONResponse(answer)}, nil
+	return gen.GetTicket200JSONResponse{AssignedJSONResponse: gen.AssignedJSONResponse(*placed.Assignment)}, nil
 }
 
 // LeaveTicket gives back the caller's seat.
 func (c calls) LeaveTicket(ctx context.Context, req gen.LeaveTicketRequestObject) (gen.LeaveTicketResponseObject, error) {
-	key, err := c.partyTicket(ctx, req.Ticket, value(req.Params.Caller))
+	player := callerOf(ctx).Player
+	key, err := ticketKey(player, req.Ticket, value(req.Params.Caller))
 	if err != nil {
 		return nil, err
 	}
-	player := callerOf(ctx).Player
-	left := key.Caller == player && c.cfg.Matchmaker.Leave(key)
-	err = c.cfg.Tickets.Leave(ctx, key, player)
-	if err != nil && (!left || throng.KindOf(err) != throng.NotFound) {
-		return nil, err
-	}
-	return gen.LeaveTicket204Response{}, nil
+	return gen.LeaveTicket204Response{}, c.leave(ctx, key, player)
 }
 
-// partyTicket names a ticket that the caller may see: its own, or one whose
-// party it is in. Somebody else is told NotFound, as of a ticket that never was.
-func (c calls) partyTicket(ctx context.Context, ticket, of string) (throng.TicketKey, error) {
-	player := callerOf(ctx).Player
-	key := throng.TicketKey{Caller: player}
-	var err error
-	if key.Ticket, err = throng.ParseTicketID("ticket", ticket); err != nil {
-		return throng.TicketKey{}, err
+// lookupHere waits for a ticket that this region has.
+func (c calls) lookupHere(ctx context.Context, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration) (gen.Placed, error) {
+	if err := c.inParty(ctx, k, player); err != nil {
+		return gen.Placed{}, err
 	}
-	if of == "" || of == string(player) {
-		return key, nil
+	placed, err := c.cfg.Matchmaker.Lookup(ctx, k, line, wait)
+	if err != nil {
+		return gen.Placed{}, err
 	}
-	if key.Caller, err = throng.ParsePlayerID("caller", of); err != nil {
-		return throng.TicketKey{}, err
+	return c.placed(k, player, placed)
+}
+
+// leaveHere gives back what a ticket of this region holds.
+func (c calls) leaveHere(ctx context.Context, k throng.TicketKey, player throng.PlayerID) error {
+	if err := c.inParty(ctx, k, player); err != nil {
+		return err
 	}
-	if slices.Contains(c.cfg.Matchmaker.Waiting(key), player) {
-		return key, nil
+	left := k.Caller == player && c.cfg.Matchmaker.Leave(k)
+	err := c.cfg.Tickets.Leave(ctx, k, player)
+	if left && throng.KindOf(err) == throng.NotFound {
+		return nil
+	}
+	return err
+}
+
+// ticketKey names a ticket, of the player himself when it is not said whose.
+func ticketKey(player throng.PlayerID, ticket, of string) (k throng.TicketKey, err error) {
+	k.Caller = player
+	if k.Ticket, err = throng.ParseTicketID("ticket", ticket); err == nil && of != "" {
+		k.Caller, err = throng.ParsePlayerID("caller", of)
+	}
+	return k, err
+}
+
+// inParty checks that a player may see a ticket: his own, or one whose party he is
+// in. Somebody else is told NotFound, as of a ticket that never was.
+func (c calls) inParty(ctx context.Context, key throng.TicketKey, player throng.PlayerID) error {
+	if key.Caller == player || slices.Contains(c.cfg.Matchmaker.Waiting(key), player) {
+		return nil
 	}
 	claim, err := c.cfg.Tickets.Lookup(ctx, key)
 	if err != nil && throng.KindOf(err) != throng.NotFound {
-		return throng.TicketKey{}, err
+		return err
 	}
 	if err == nil {
 		for _, m := range claim.Members {
 			if m.Player == player {
-				return key, nil
+				return nil
 			}
 		}
 	}
-	return throng.TicketKey{}, noTicket(key)
+	return noTicket(key)
 }
 
 func noTicket(key throng.TicketKey) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/api/gen"
 )
 
 // Authenticator says who brings a token.
@@ -242,6 +243,9 @@ type Joins interface {
 	// caller. Nothing found is no error. Unavailable: others who may know it
 	// could not be asked.
 	Find(ctx context.Context, ticket throng.TicketID, caller throng.PlayerID) ([]throng.JoinRecord, error)
+	// Record takes what this door knows of a ticket that it sent to other regions. It
+	// does not wait.
+	Record(r throng.JoinRecord)
 }
 
 // Replicas takes what the region's other control-plane processes say.
@@ -257,6 +261,27 @@ type Summaries interface {
 	// Summary returns it; its places are not to be changed. Unavailable: it cannot
 	// be said now.
 	Summary(ctx context.Context) (throng.RegionSummary, error)
+}
+
+// Elsewhere is the other regions of the deployment.
+type Elsewhere interface {
+	// Rank puts all regions in the order in which they are tried for a ticket, the own
+	// one among them; own nil: nothing good is known of it.
+	Rank(w throng.RegionWish, own *throng.RegionSummary) []throng.RegionChoice
+	// Sent says that a ticket of so many seats went to a region.
+	Sent(r throng.RegionID, place throng.PlaceID, seats int)
+	// Again says whether one more region may be asked after one that failed.
+	Again() bool
+	// Others are the regions that may have a ticket that is not known here.
+	Others() []throng.RegionID
+	// Matchmake is the ticket's placement by another region's door, with the caller's
+	// join token.
+	Matchmake(ctx context.Context, r throng.RegionID, t throng.Ticket, wait time.Duration) (gen.Placed, error)
+	// Lookup waits for a ticket that was placed before. player is a member of its
+	// party: it is his join token.
+	Lookup(ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration) (gen.Placed, error)
+	// Leave gives back a member's seat.
+	Leave(ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID) error
 }
 
 // Tickets is the registry's memory of joins.

@@ -70,6 +70,7 @@ var allowed = map[string]string{
 	"POST /v1/sessions/{id}/handoff":           "s",
 	"GET /v1/sessions/{id}/origins/{ticket}":   "s",
 	"GET /v1/regions/{id}/summary":             "r",
+	"POST /v1/regions/{id}/tickets":            "r",
 	"POST /v1/replicas/tell":                   "m",
 
 	"POST /v1/sessions/{id}/profiles/{player}/checkout": "s",
@@ -82,7 +83,9 @@ var allowed = map[string]string{
 	"GET /v1/places/{id}/players/{player}/profile":      "pcko",
 	"GET /v1/places/{id}/players/{player}/saves":        "cko",
 	"POST /v1/places/{id}/players/{player}/restore":     "co",
-	"GET /v1/audit": "o",
+	"GET /v1/audit":                            "o",
+	"GET /v1/regions/{id}/tickets/{ticket}":    "r",
+	"DELETE /v1/regions/{id}/tickets/{ticket}": "r",
 
 	"POST /v1/replicas/ask":        "m",
 	"GET /v1/packages/{hash}":      "snor",

@@ -31,6 +31,7 @@ const (
 	classReplica     // of the region's own control plane: no limit of its own
 	classClaim       // by address
 	classSocket      // a player's that stays open; by address
+	classSeek        // never a route's: of a player whose ticket other regions are asked for
 	classOwned       // never a route's: of a session that asks for what players own
 )
 
@@ -212,17 +213,22 @@ func machineRoutes() map[string]route {
 		"POST /v1/sessions/{id}/handoff":         handoff,
 		"GET /v1/sessions/{id}/origins/{ticket}": {roles: []Role{RoleServer}, class: classCall, time: callTime},
 		"GET /v1/regions/{id}/summary":           {roles: []Role{RoleRegion}, class: classCall, time: callTime},
-		"POST /v1/replicas/tell":                 replica,
-		"POST /v1/replicas/ask":                  replica,
-		"GET /v1/packages/{hash}":                {roles: []Role{RoleServer, RoleNode, RoleOperator, RoleRegion}, class: classCall, time: bytesTime},
-		"POST /v1/servers/claim":                 {claim: true, class: classClaim, time: callTime, media: mediaJSON, size: sizeClaim},
-		"GET /v1/servers/{id}/control":           {roles: []Role{RoleServer}, class: classControl},
-		"GET /v1/nodes/{id}/control":             {roles: []Role{RoleNode}, class: classControl},
-		"GET /v1/sessions/{id}/socket":           {class: classSocket},
-		"GET /openapi.yaml":                      service,
-		"GET /healthz":                           service,
-		"GET /readyz":                            service,
-		"GET /metrics":                           service,
+		"POST /v1/regions/{id}/tickets": {
+			roles: []Role{RoleRegion}, class: classJoin, time: waitTime, media: mediaJSON, size: sizeJSON,
+		},
+		"GET /v1/regions/{id}/tickets/{ticket}":    {roles: []Role{RoleRegion}, class: classJoin, time: waitTime},
+		"DELETE /v1/regions/{id}/tickets/{ticket}": {roles: []Role{RoleRegion}, class: classJoin, time: callTime},
+		"POST /v1/replicas/tell":                   replica,
+		"POST /v1/replicas/ask":                    replica,
+		"GET /v1/packages/{hash}":                  {roles: []Role{RoleServer, RoleNode, RoleOperator, RoleRegion}, class: classCall, time: bytesTime},
+		"POST /v1/servers/claim":                   {claim: true, class: classClaim, time: callTime, media: mediaJSON, size: sizeClaim},
+		"GET /v1/servers/{id}/control":             {roles: []Role{RoleServer}, class: classControl},
+		"GET /v1/nodes/{id}/control":               {roles: []Role{RoleNode}, class: classControl},
+		"GET /v1/sessions/{id}/socket":             {class: classSocket},
+		"GET /openapi.yaml":                        service,
+		"GET /healthz":                             service,
+		"GET /readyz":                              service,
+		"GET /metrics":                             service,
 	}
 }
 

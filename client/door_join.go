@@ -213,6 +213,15 @@ type answer struct {
 }
 
 func (d *Door) placeBy(ctx context.Context, t throng.Ticket, code, line string) (step, error) {
+	body := bodyOf(t)
+	body.Code, body.Line = code, line
+	req := of(gen.NewMatchmakeRequest(d.line.addr, &gen.MatchmakeParams{}, body))
+	a, err := send[answer](ctx, d.line, pollTime+callTime, req)
+	return d.step(a, err)
+}
+
+// bodyOf is what a door is told of a ticket.
+func bodyOf(t throng.Ticket) gen.MatchmakeRequest {
 	body := gen.MatchmakeRequest{
 		Ticket:  string(t.Key.Ticket),
 		Place:   string(t.Place),
@@ -220,8 +229,6 @@ func (d *Door) placeBy(ctx context.Context, t throng.Ticket, code, line string) 
 		Mode:    string(t.Mode),
 		Session: string(t.Session),
 		Friend:  string(t.Friend),
-		Code:    code,
-		Line:    line,
 	}
 	for _, p := range t.Party {
 		body.Party = append(body.Party, string(p))
@@ -233,9 +240,7 @@ func (d *Door) placeBy(ctx context.Context, t throng.Ticket, code, line string) 
 		}
 	}
 	bring(&body, t)
-	req := of(gen.NewMatchmakeRequest(d.line.addr, &gen.MatchmakeParams{}, body))
-	a, err := send[answer](ctx, d.line, pollTime+callTime, req)
-	return d.step(a, err)
+	return body
 }
 
 // bring adds what the ticket's players bring to the place's signals. The first

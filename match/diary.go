@@ -38,7 +38,7 @@ func (m *Matchmaker) newDiary(w *work) *diary {
 	d := &diary{since: w.since, record: throng.JoinRecord{
 		Ticket: t.Key.Ticket, Caller: t.Key.Caller, Region: m.region.ID, Process: m.process,
 		Place: t.Place, Version: t.Version, Mode: t.Mode, Party: t.Party, Players: len(t.Party),
-		At: w.since, Steps: make([]throng.JoinStep, 0, 12),
+		At: w.since, Regions: t.Regions, Steps: make([]throng.JoinStep, 0, 12),
 	}}
 	m.mu.Lock()
 	begun, waiting, place := w.begun.Sub(w.since), m.queue.waiting, w.told

@@ -17,6 +17,8 @@ import (
 const (
 	askEvery = time.Second            // a quarter more or less, so that regions do not ask in step
 	askTime  = 900 * time.Millisecond // for an answer, or the next one would be late
+
+	never = time.Duration(1<<63 - 1) // the age of what was not heard
 )
 
 // Config is what Peers need.
@@ -154,7 +156,7 @@ func (p *Peers) number(ctx context.Context, r *peer, number uint8) error {
 // age is how old the summary is; without one it is older than any.
 func (r *peer) age(now time.Time) time.Duration {
 	if r.asked.IsZero() {
-		return 1<<63 - 1
+		return never
 	}
 	return now.Sub(r.asked)
 }
@@ -174,6 +176,16 @@ func (p *Peers) Candidates(place throng.PlaceID) []Candidate {
 		list[i].Refused = p.doors.Refused(list[i].Region)
 	}
 	return list
+}
+
+// Rank puts all regions in the order in which they are tried for a ticket, the own
+// one among them, whose summary is just made; nil: nothing good is known of it.
+func (p *Peers) Rank(w throng.RegionWish, own *throng.RegionSummary) []throng.RegionChoice {
+	self := Candidate{Region: p.own.ID, Own: true, Age: never}
+	if own != nil {
+		self.Summary, self.Age = *own, 0
+	}
+	return Rank(w, append(p.Candidates(w.Place), self))
 }
 
 // Sent says that a ticket went to a region, which has less room until its next

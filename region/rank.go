@@ -20,19 +20,6 @@ const (
 	farthest = 250
 )
 
-// Want is what a ticket asks of a region.
-type Want struct {
-	Place   throng.PlaceID
-	Seats   int
-	New     bool // a session of its own
-	Weights throng.Weights
-	// Farthest is how far regions may be that compete with nearer ones, ms.
-	Farthest float64
-	// Latencies are round trips as the client measured them, ms.
-	Latencies map[throng.RegionID]float64
-	Random    uint64 // picks among the near-ties
-}
-
 // Candidate is what is known of a region.
 type Candidate struct {
 	Region  throng.RegionID
@@ -63,16 +50,9 @@ const (
 	tierNone           // not tried
 )
 
-// Ranked is a region in its place.
-type Ranked struct {
-	Region  throng.RegionID
-	Try     bool    // false: it is not tried, for the reason in Why
-	Why     string  // what speaks against it; empty: nothing
-	Latency float64 // ms; negative: unknown
-	Open    bool    // a session there has room; else a new one is opened
-	Fill    float64 // of the session, 0 to 1
-	Near    float64 // the latency's signal, 0 to 1
-	Score   float64
+// ranked is a region in its place.
+type ranked struct {
+	throng.RegionChoice
 
 	tier int
 }
@@ -82,8 +62,17 @@ type Ranked struct {
 // first, then those of unknown latency. The own region is tried last if nothing
 // good is known of it. What is not tried comes after that. Among scores within 1 %
 // of the best, Random decides who is first.
-func Rank(w Want, candidates []Candidate) []Ranked {
-	list := make([]Ranked, 0, len(candidates))
+func Rank(w throng.RegionWish, candidates []Candidate) []throng.RegionChoice {
+	list := rank(w, candidates)
+	out := make([]throng.RegionChoice, len(list))
+	for i := range list {
+		out[i] = list[i].RegionChoice
+	}
+	return out
+}
+
+func rank(w throng.RegionWish, candidates []Candidate) []ranked {
+	list := make([]ranked, 0, len(candidates))
 	nearest := math.Inf(1)
 	for _, c := range candidates {
 		r := rate(w, c)
@@ -96,7 +85,7 @@ func Rank(w Want, candidates []Candidate) []Ranked {
 		list[i].tier = tier(list[i], candidates[i].Own, max(w.Farthest, nearest))
 		list[i].Try = list[i].tier < tierNone
 	}
-	slices.SortFunc(list, func(a, b Ranked) int {
+	slices.SortFunc(list, func(a, b ranked) int {
 		far := 0
 		if a.tier == tierFar {
 			far = cmp.Compare(a.Latency, b.Latency)
@@ -108,8 +97,8 @@ func Rank(w Want, candidates []Candidate) []Ranked {
 }
 
 // rate says what a region is worth.
-func rate(w Want, c Candidate) Ranked {
-	r := Ranked{Region: c.Region, Latency: -1, Near: 0.5}
+func rate(w throng.RegionWish, c Candidate) ranked {
+	r := ranked{RegionChoice: throng.RegionChoice{Region: c.Region, Latency: -1, Near: 0.5}}
 	if ms, known := w.Latencies[c.Region]; known && ms >= 0 {
 		r.Latency, r.Near = ms, 1-min(ms, farthest)/farthest
 	}
@@ -134,7 +123,7 @@ func rate(w Want, c Candidate) Ranked {
 	return r
 }
 
-func tier(r Ranked, own bool, enough float64) int {
+func tier(r ranked, own bool, enough float64) int {
 	switch {
 	case r.Why != "" && own:
 		return tierUnfit
@@ -151,7 +140,7 @@ func tier(r Ranked, own bool, enough float64) int {
 }
 
 // draw brings one of the near-ties to the front.
-func draw(list []Ranked, random uint64) {
+func draw(list []ranked, random uint64) {
 	ties := 0
 	for ties < len(list) && list[ties].tier == tierNear && list[ties].Score >= near*list[0].Score {
 		ties++

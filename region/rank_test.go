@@ -30,12 +30,12 @@ func with(c Candidate, change func(*Candidate)) Candidate {
 	return c
 }
 
-func want(w throng.Weights, ms map[throng.RegionID]float64) Want {
-	return Want{Place: "arena", Seats: 1, Weights: w, Farthest: throng.DefaultMaxLatency, Latencies: ms}
+func want(w throng.Weights, ms map[throng.RegionID]float64) throng.RegionWish {
+	return throng.RegionWish{Place: "arena", Seats: 1, Weights: w, Farthest: throng.DefaultMaxLatency, Latencies: ms}
 }
 
 // told is the order in which regions are tried, and why the others are not.
-func told(list []Ranked) string {
+func told(list []throng.RegionChoice) string {
 	var words []string
 	for _, r := range list {
 		word := string(r.Region)
@@ -58,7 +58,7 @@ var (
 
 func TestRank(t *testing.T) {
 	for name, c := range map[string]struct {
-		want       Want
+		want       throng.RegionWish
 		candidates []Candidate
 		order      string
 	}{
@@ -104,10 +104,10 @@ func TestRank(t *testing.T) {
 			want(usual, farther), []Candidate{with(at("eu", 25), func(c *Candidate) { own(c); c.Summary.Room = 0 }), with(at("us", 25), func(c *Candidate) { c.Age = FreshFor })}, "us eu:busy",
 		},
 		"a party needs room": {
-			func() Want { w := want(usual, farther); w.Seats = 6; return w }(), []Candidate{at("eu", none), at("us", 45)}, "eu us",
+			func() throng.RegionWish { w := want(usual, farther); w.Seats = 6; return w }(), []Candidate{at("eu", none), at("us", 45)}, "eu us",
 		},
 		"a session of one's own": {
-			func() Want { w := want(usual, farther); w.New = true; return w }(), []Candidate{at("eu", none), at("us", 45)}, "eu us",
+			func() throng.RegionWish { w := want(usual, farther); w.New = true; return w }(), []Candidate{at("eu", none), at("us", 45)}, "eu us",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,11 +154,11 @@ func TestRankProperties(t *testing.T) {
 				c.SentSeats = rapid.IntRange(0, 50).Draw(t, "sent")
 			}))
 		}
-		list := Rank(w, candidates)
+		list, tiers := Rank(w, candidates), rank(w, candidates)
 		if other := Rank(w, rapid.Permutation(candidates).Draw(t, "order")); !slices.Equal(list, other) {
 			t.Fatalf("got %s, and in another order %s", told(list), told(other))
 		}
-		if seen := map[throng.RegionID]bool{}; len(list) != len(ids) || slices.ContainsFunc(list, func(r Ranked) bool { was := seen[r.Region]; seen[r.Region] = true; return was }) {
+		if seen := map[throng.RegionID]bool{}; len(list) != len(ids) || slices.ContainsFunc(list, func(r throng.RegionChoice) bool { was := seen[r.Region]; seen[r.Region] = true; return was }) {
 			t.Fatalf("not each once: %s", told(list))
 		}
 		far := false
@@ -168,10 +168,10 @@ func TestRankProperties(t *testing.T) {
 				t.Fatalf("%s is at %d of %s", r.Region, i, told(list))
 			}
 			if r.Try && r.Why == "" && r.Latency >= 0 {
-				if isFar := r.tier == tierFar; isFar && r.Latency <= w.Farthest || far && r.Latency <= w.Farthest {
+				if isFar := tiers[i].tier == tierFar; isFar && r.Latency <= w.Farthest || far && r.Latency <= w.Farthest {
 					t.Fatalf("%s with %g ms is after one that is too far: %s", r.Region, r.Latency, told(list))
 				}
-				far = far || r.tier == tierFar
+				far = far || tiers[i].tier == tierFar
 			}
 		}
 	})

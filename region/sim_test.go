@@ -107,7 +107,7 @@ func (w *world) publish() {
 	}
 }
 
-func (w *world) rank(want Want) []Ranked {
+func (w *world) rank(want throng.RegionWish) []throng.RegionChoice {
 	candidates := make([]Candidate, 0, len(w.regions))
 	for _, r := range w.regions {
 		candidates = append(candidates, Candidate{
@@ -181,7 +181,7 @@ func play(t *testing.T, weights throng.Weights, down throng.RegionID) played {
 			ms[r] = rtt + mile
 		}
 		place := throng.PlaceID("place-" + strconv.FormatUint(zipf.Uint64(), 10))
-		first := w.rank(Want{Place: place, Seats: 1, Weights: weights, Farthest: throng.DefaultMaxLatency, Latencies: ms, Random: random.Uint64()})[0]
+		first := w.rank(throng.RegionWish{Place: place, Seats: 1, Weights: weights, Farthest: throng.DefaultMaxLatency, Latencies: ms, Random: random.Uint64()})[0]
 		if !first.Try {
 			t.Fatalf("a player was sent nowhere: %+v", first)
 		}

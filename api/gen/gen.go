@@ -330,7 +330,7 @@ type Endpoint struct {
 	IP   string `json:"ip"`
 	Port int    `json:"port"`
 
-	// Websocket Path at this door, /v1/sessions/{id}/socket. Missing: the server takes no browsers.
+	// Websocket Path at this door, /v1/sessions/{id}/socket, or the whole URL at another region's. Missing: the server takes no browsers.
 	Websocket string `json:"websocket,omitempty,omitzero"`
 
 	// Webtransport Open url with ?token= and the join token in base64url (RFC 4648, no padding). Each datagram is
@@ -915,7 +915,13 @@ type Region struct {
 
 	// State open or draining.
 	State string `json:"state"`
+
+	// URL Of its door, as players reach it. Missing: it is not said.
+	URL string `json:"url,omitempty,omitzero"`
 }
+
+// RegionChoice A region as it was considered for a ticket.
+type RegionChoice = throng.RegionChoice
 
 // RegionList All regions of the deployment.
 type RegionList struct {
@@ -942,6 +948,9 @@ type RegionSummary struct {
 
 	// Spare Game servers that may be started beside those that there are.
 	Spare int `json:"spare"`
+
+	// URL Of its door as players reach it.
+	URL string `json:"url,omitempty,omitzero"`
 
 	// Warm Idle game servers, that can take a session at once.
 	Warm int `json:"warm"`
@@ -1375,6 +1384,9 @@ type Welcome struct {
 // After defines model for After.
 type After = string
 
+// CallerFor defines model for CallerFor.
+type CallerFor = string
+
 // ClusterName defines model for ClusterName.
 type ClusterName = string
 
@@ -1540,6 +1552,39 @@ type PublishParams struct {
 	Canary *int `form:"canary,omitempty" json:"canary,omitempty"`
 }
 
+// PlaceTicketParams defines parameters for PlaceTicket.
+type PlaceTicketParams struct {
+	// Caller Whose ticket it is.
+	Caller CallerFor `form:"caller" json:"caller"`
+
+	// Wait How many seconds to wait for an assignment; 10 when not given. A busy door may wait less.
+	Wait *Wait `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// LeavePlacedTicketParams defines parameters for LeavePlacedTicket.
+type LeavePlacedTicketParams struct {
+	// Caller Whose ticket it is.
+	Caller CallerFor `form:"caller" json:"caller"`
+
+	// Player A member of its party, on whose behalf it is asked for.
+	Player string `form:"player" json:"player"`
+}
+
+// GetPlacedTicketParams defines parameters for GetPlacedTicket.
+type GetPlacedTicketParams struct {
+	// Wait How many seconds to wait for an assignment; 10 when not given. A busy door may wait less.
+	Wait *Wait `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Line As the newest waiting answer had it; see MatchmakeRequest.
+	Line *Line `form:"line,omitempty" json:"line,omitempty"`
+
+	// Caller Whose ticket it is.
+	Caller CallerFor `form:"caller" json:"caller"`
+
+	// Player A member of its party, on whose behalf it is asked for.
+	Player string `form:"player" json:"player"`
+}
+
 // ListServersParams defines parameters for ListServers.
 type ListServersParams struct {
 	// Cluster Of this cluster only.
@@ -1605,6 +1650,9 @@ type SetPrivacyJSONRequestBody = PrivacySettings
 
 // DrainRegionJSONRequestBody defines body for DrainRegion for application/json ContentType.
 type DrainRegionJSONRequestBody = DrainRequest
+
+// PlaceTicketJSONRequestBody defines body for PlaceTicket for application/json ContentType.
+type PlaceTicketJSONRequestBody = MatchmakeRequest
 
 // AskReplicaJSONRequestBody defines body for AskReplica for application/json ContentType.
 type AskReplicaJSONRequestBody = ReplicaQuestion
@@ -2078,6 +2126,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/regions/{id}/summary (the `GetRegionSummary` operationId).
 	GetRegionSummary(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlaceTicketWithBody Places a party for another region's door, which checked who it is. The ticket is never sent on.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+	PlaceTicketWithBody(ctx context.Context, id RegionID, params *PlaceTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlaceTicket Places a party for another region's door, which checked who it is. The ticket is never sent on.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+	PlaceTicket(ctx context.Context, id RegionID, params *PlaceTicketParams, body PlaceTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LeavePlacedTicket Gives back a member's seat, held or occupied.
+	//
+	// Corresponds with DELETE /v1/regions/{id}/tickets/{ticket} (the `LeavePlacedTicket` operationId).
+	LeavePlacedTicket(ctx context.Context, id RegionID, ticket Ticket, params *LeavePlacedTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPlacedTicket Waits for a ticket that may have been sent here, with the join token of one member of its party.
+	//
+	// Corresponds with GET /v1/regions/{id}/tickets/{ticket} (the `GetPlacedTicket` operationId).
+	GetPlacedTicket(ctx context.Context, id RegionID, ticket Ticket, params *GetPlacedTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AskReplicaWithBody Answers another control-plane process of the region.
 	//
@@ -3262,6 +3334,70 @@ func (c *Client) DrainRegion(ctx context.Context, id RegionID, body DrainRegionJ
 // Corresponds with GET /v1/regions/{id}/summary (the `GetRegionSummary` operationId).
 func (c *Client) GetRegionSummary(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRegionSummaryRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlaceTicketWithBody Places a party for another region's door, which checked who it is. The ticket is never sent on.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+func (c *Client) PlaceTicketWithBody(ctx context.Context, id RegionID, params *PlaceTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlaceTicketRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlaceTicket Places a party for another region's door, which checked who it is. The ticket is never sent on.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+func (c *Client) PlaceTicket(ctx context.Context, id RegionID, params *PlaceTicketParams, body PlaceTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlaceTicketRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LeavePlacedTicket Gives back a member's seat, held or occupied.
+//
+// Corresponds with DELETE /v1/regions/{id}/tickets/{ticket} (the `LeavePlacedTicket` operationId).
+func (c *Client) LeavePlacedTicket(ctx context.Context, id RegionID, ticket Ticket, params *LeavePlacedTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLeavePlacedTicketRequest(c.Server, id, ticket, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPlacedTicket Waits for a ticket that may have been sent here, with the join token of one member of its party.
+//
+// Corresponds with GET /v1/regions/{id}/tickets/{ticket} (the `GetPlacedTicket` operationId).
+func (c *Client) GetPlacedTicket(ctx context.Context, id RegionID, ticket Ticket, params *GetPlacedTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPlacedTicketRequest(c.Server, id, ticket, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6087,6 +6223,256 @@ func NewGetRegionSummaryRequest(server string, id RegionID) (*http.Request, erro
 	return req, nil
 }
 
+// NewPlaceTicketRequest calls the generic PlaceTicket builder with application/json body
+func NewPlaceTicketRequest(server string, id RegionID, params *PlaceTicketParams, body PlaceTicketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlaceTicketRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewPlaceTicketRequestWithBody constructs an http.Request for the PlaceTicket method, with any body, and a specified content type
+func NewPlaceTicketRequestWithBody(server string, id RegionID, params *PlaceTicketParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/tickets", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "caller", params.Caller, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLeavePlacedTicketRequest constructs an http.Request for the LeavePlacedTicket method
+func NewLeavePlacedTicketRequest(server string, id RegionID, ticket Ticket, params *LeavePlacedTicketParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ticket", ticket, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/tickets/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "caller", params.Caller, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "player", params.Player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetPlacedTicketRequest constructs an http.Request for the GetPlacedTicket method
+func NewGetPlacedTicketRequest(server string, id RegionID, ticket Ticket, params *GetPlacedTicketParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "ticket", ticket, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/tickets/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Line != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "line", *params.Line, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "caller", params.Caller, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "player", params.Player, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewAskReplicaRequest calls the generic AskReplica builder with application/json body
 func NewAskReplicaRequest(server string, body AskReplicaJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7608,6 +7994,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/regions/{id}/summary (the `GetRegionSummary` operationId).
 	GetRegionSummaryWithResponse(ctx context.Context, id RegionID, reqEditors ...RequestEditorFn) (*GetRegionSummaryReply, error)
+
+	// PlaceTicketWithBodyWithResponse Places a party for another region's door, which checked who it is. The ticket is never sent on.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+	PlaceTicketWithBodyWithResponse(ctx context.Context, id RegionID, params *PlaceTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlaceTicketReply, error)
+
+	// PlaceTicketWithResponse Places a party for another region's door, which checked who it is. The ticket is never sent on.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+	PlaceTicketWithResponse(ctx context.Context, id RegionID, params *PlaceTicketParams, body PlaceTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*PlaceTicketReply, error)
+
+	// LeavePlacedTicketWithResponse Gives back a member's seat, held or occupied.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/regions/{id}/tickets/{ticket} (the `LeavePlacedTicket` operationId).
+	LeavePlacedTicketWithResponse(ctx context.Context, id RegionID, ticket Ticket, params *LeavePlacedTicketParams, reqEditors ...RequestEditorFn) (*LeavePlacedTicketReply, error)
+
+	// GetPlacedTicketWithResponse Waits for a ticket that may have been sent here, with the join token of one member of its party.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/regions/{id}/tickets/{ticket} (the `GetPlacedTicket` operationId).
+	GetPlacedTicketWithResponse(ctx context.Context, id RegionID, ticket Ticket, params *GetPlacedTicketParams, reqEditors ...RequestEditorFn) (*GetPlacedTicketReply, error)
 
 	// AskReplicaWithBodyWithResponse Answers another control-plane process of the region.
 	//
@@ -10395,6 +10809,178 @@ func (r GetRegionSummaryReply) ContentType() string {
 	return ""
 }
 
+// PlaceTicketReplyDefaultHeaders the declared response headers of an HTTP default response for PlaceTicket
+type PlaceTicketReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type PlaceTicketReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Assigned
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Waiting
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PlaceTicketReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlaceTicketReply) GetJSON200() *Assigned {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r PlaceTicketReply) GetJSON202() *Waiting {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PlaceTicketReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PlaceTicketReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlaceTicketReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlaceTicketReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlaceTicketReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LeavePlacedTicketReplyDefaultHeaders the declared response headers of an HTTP default response for LeavePlacedTicket
+type LeavePlacedTicketReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type LeavePlacedTicketReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LeavePlacedTicketReplyDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LeavePlacedTicketReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LeavePlacedTicketReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LeavePlacedTicketReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LeavePlacedTicketReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LeavePlacedTicketReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPlacedTicketReplyDefaultHeaders the declared response headers of an HTTP default response for GetPlacedTicket
+type GetPlacedTicketReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetPlacedTicketReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Assigned
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Waiting
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetPlacedTicketReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPlacedTicketReply) GetJSON200() *Assigned {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r GetPlacedTicketReply) GetJSON202() *Waiting {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPlacedTicketReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPlacedTicketReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPlacedTicketReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPlacedTicketReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPlacedTicketReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AskReplicaReplyDefaultHeaders the declared response headers of an HTTP default response for AskReplica
 type AskReplicaReplyDefaultHeaders struct {
 	RetryAfter int
@@ -12266,6 +12852,58 @@ func (c *ClientWithResponses) GetRegionSummaryWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseGetRegionSummaryReply(rsp)
+}
+
+// PlaceTicketWithBodyWithResponse Places a party for another region's door, which checked who it is. The ticket is never sent on.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+func (c *ClientWithResponses) PlaceTicketWithBodyWithResponse(ctx context.Context, id RegionID, params *PlaceTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlaceTicketReply, error) {
+	rsp, err := c.PlaceTicketWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlaceTicketReply(rsp)
+}
+
+// PlaceTicketWithResponse Places a party for another region's door, which checked who it is. The ticket is never sent on.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions/{id}/tickets (the `PlaceTicket` operationId).
+func (c *ClientWithResponses) PlaceTicketWithResponse(ctx context.Context, id RegionID, params *PlaceTicketParams, body PlaceTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*PlaceTicketReply, error) {
+	rsp, err := c.PlaceTicket(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlaceTicketReply(rsp)
+}
+
+// LeavePlacedTicketWithResponse Gives back a member's seat, held or occupied.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/regions/{id}/tickets/{ticket} (the `LeavePlacedTicket` operationId).
+func (c *ClientWithResponses) LeavePlacedTicketWithResponse(ctx context.Context, id RegionID, ticket Ticket, params *LeavePlacedTicketParams, reqEditors ...RequestEditorFn) (*LeavePlacedTicketReply, error) {
+	rsp, err := c.LeavePlacedTicket(ctx, id, ticket, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLeavePlacedTicketReply(rsp)
+}
+
+// GetPlacedTicketWithResponse Waits for a ticket that may have been sent here, with the join token of one member of its party.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/regions/{id}/tickets/{ticket} (the `GetPlacedTicket` operationId).
+func (c *ClientWithResponses) GetPlacedTicketWithResponse(ctx context.Context, id RegionID, ticket Ticket, params *GetPlacedTicketParams, reqEditors ...RequestEditorFn) (*GetPlacedTicketReply, error) {
+	rsp, err := c.GetPlacedTicket(ctx, id, ticket, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPlacedTicketReply(rsp)
 }
 
 // AskReplicaWithBodyWithResponse Answers another control-plane process of the region.
@@ -14873,6 +15511,154 @@ func ParseGetRegionSummaryReply(rsp *http.Response) (*GetRegionSummaryReply, err
 	return response, nil
 }
 
+// ParsePlaceTicketReply parses an HTTP response from a PlaceTicketWithResponse call
+func ParsePlaceTicketReply(rsp *http.Response) (*PlaceTicketReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlaceTicketReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Assigned
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Waiting
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PlaceTicketReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLeavePlacedTicketReply parses an HTTP response from a LeavePlacedTicketWithResponse call
+func ParseLeavePlacedTicketReply(rsp *http.Response) (*LeavePlacedTicketReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LeavePlacedTicketReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LeavePlacedTicketReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetPlacedTicketReply parses an HTTP response from a GetPlacedTicketWithResponse call
+func ParseGetPlacedTicketReply(rsp *http.Response) (*GetPlacedTicketReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPlacedTicketReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Assigned
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Waiting
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetPlacedTicketReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAskReplicaReply parses an HTTP response from a AskReplicaWithResponse call
 func ParseAskReplicaReply(rsp *http.Response) (*AskReplicaReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15960,6 +16746,15 @@ type ServerInterface interface {
 	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
 	// (GET /v1/regions/{id}/summary)
 	GetRegionSummary(w http.ResponseWriter, r *http.Request, id RegionID)
+	// PlaceTicket Places a party for another region's door, which checked who it is. The ticket is never sent on.
+	// (POST /v1/regions/{id}/tickets)
+	PlaceTicket(w http.ResponseWriter, r *http.Request, id RegionID, params PlaceTicketParams)
+	// LeavePlacedTicket Gives back a member's seat, held or occupied.
+	// (DELETE /v1/regions/{id}/tickets/{ticket})
+	LeavePlacedTicket(w http.ResponseWriter, r *http.Request, id RegionID, ticket Ticket, params LeavePlacedTicketParams)
+	// GetPlacedTicket Waits for a ticket that may have been sent here, with the join token of one member of its party.
+	// (GET /v1/regions/{id}/tickets/{ticket})
+	GetPlacedTicket(w http.ResponseWriter, r *http.Request, id RegionID, ticket Ticket, params GetPlacedTicketParams)
 	// AskReplica Answers another control-plane process of the region.
 	// (POST /v1/replicas/ask)
 	AskReplica(w http.ResponseWriter, r *http.Request)
@@ -17558,6 +18353,215 @@ func (siw *ServerInterfaceWrapper) GetRegionSummary(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// PlaceTicket operation middleware
+func (siw *ServerInterfaceWrapper) PlaceTicket(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlaceTicketParams
+
+	// ------------- Required query parameter "caller" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "caller", r.URL.Query(), &params.Caller, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "caller"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "caller", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wait"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wait", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PlaceTicket(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LeavePlacedTicket operation middleware
+func (siw *ServerInterfaceWrapper) LeavePlacedTicket(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ticket" -------------
+	var ticket Ticket
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ticket", r.PathValue("ticket"), &ticket, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ticket", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LeavePlacedTicketParams
+
+	// ------------- Required query parameter "caller" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "caller", r.URL.Query(), &params.Caller, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "caller"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "caller", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "player" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "player", r.URL.Query(), &params.Player, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "player"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LeavePlacedTicket(w, r, id, ticket, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetPlacedTicket operation middleware
+func (siw *ServerInterfaceWrapper) GetPlacedTicket(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "ticket" -------------
+	var ticket Ticket
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ticket", r.PathValue("ticket"), &ticket, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ticket", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPlacedTicketParams
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wait"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wait", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "line" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "line", r.URL.Query(), &params.Line, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "line"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "line", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "caller" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "caller", r.URL.Query(), &params.Caller, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "caller"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "caller", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "player" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "player", r.URL.Query(), &params.Player, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "player"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "player", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPlacedTicket(w, r, id, ticket, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // AskReplica operation middleware
 func (siw *ServerInterfaceWrapper) AskReplica(w http.ResponseWriter, r *http.Request) {
 
@@ -18382,6 +19386,9 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/regions/{id}/drain", wrapper.UndrainRegion)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/regions/{id}/drain", wrapper.DrainRegion)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/regions/{id}/summary", wrapper.GetRegionSummary)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/regions/{id}/tickets", wrapper.PlaceTicket)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/regions/{id}/tickets/{ticket}", wrapper.LeavePlacedTicket)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/regions/{id}/tickets/{ticket}", wrapper.GetPlacedTicket)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/tell", wrapper.TellReplica)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/ask", wrapper.AskReplica)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/packages/{hash}", wrapper.GetPackage)
@@ -20315,6 +21322,157 @@ func (response GetRegionSummarydefaultApplicationProblemPlusJSONResponse) VisitG
 	return err
 }
 
+type PlaceTicketRequestObject struct {
+	ID     RegionID `json:"id"`
+	Params PlaceTicketParams
+	Body   *PlaceTicketJSONRequestBody
+}
+
+type PlaceTicketResponseObject interface {
+	VisitPlaceTicketResponse(w http.ResponseWriter) error
+}
+
+type PlaceTicket200JSONResponse struct{ AssignedJSONResponse }
+
+func (response PlaceTicket200JSONResponse) VisitPlaceTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceTicket202JSONResponse struct{ WaitingJSONResponse }
+
+func (response PlaceTicket202JSONResponse) VisitPlaceTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceTicketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PlaceTicketdefaultApplicationProblemPlusJSONResponse) VisitPlaceTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LeavePlacedTicketRequestObject struct {
+	ID     RegionID `json:"id"`
+	Ticket Ticket   `json:"ticket"`
+	Params LeavePlacedTicketParams
+}
+
+type LeavePlacedTicketResponseObject interface {
+	VisitLeavePlacedTicketResponse(w http.ResponseWriter) error
+}
+
+type LeavePlacedTicket204Response struct {
+}
+
+func (response LeavePlacedTicket204Response) VisitLeavePlacedTicketResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LeavePlacedTicketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response LeavePlacedTicketdefaultApplicationProblemPlusJSONResponse) VisitLeavePlacedTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlacedTicketRequestObject struct {
+	ID     RegionID `json:"id"`
+	Ticket Ticket   `json:"ticket"`
+	Params GetPlacedTicketParams
+}
+
+type GetPlacedTicketResponseObject interface {
+	VisitGetPlacedTicketResponse(w http.ResponseWriter) error
+}
+
+type GetPlacedTicket200JSONResponse struct{ AssignedJSONResponse }
+
+func (response GetPlacedTicket200JSONResponse) VisitGetPlacedTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlacedTicket202JSONResponse struct{ WaitingJSONResponse }
+
+func (response GetPlacedTicket202JSONResponse) VisitGetPlacedTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlacedTicketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPlacedTicketdefaultApplicationProblemPlusJSONResponse) VisitGetPlacedTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AskReplicaRequestObject struct {
 	Body *AskReplicaJSONRequestBody
 }
@@ -21308,6 +22466,15 @@ type StrictServerInterface interface {
 	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
 	// (GET /v1/regions/{id}/summary)
 	GetRegionSummary(ctx context.Context, request GetRegionSummaryRequestObject) (GetRegionSummaryResponseObject, error)
+	// PlaceTicket Places a party for another region's door, which checked who it is. The ticket is never sent on.
+	// (POST /v1/regions/{id}/tickets)
+	PlaceTicket(ctx context.Context, request PlaceTicketRequestObject) (PlaceTicketResponseObject, error)
+	// LeavePlacedTicket Gives back a member's seat, held or occupied.
+	// (DELETE /v1/regions/{id}/tickets/{ticket})
+	LeavePlacedTicket(ctx context.Context, request LeavePlacedTicketRequestObject) (LeavePlacedTicketResponseObject, error)
+	// GetPlacedTicket Waits for a ticket that may have been sent here, with the join token of one member of its party.
+	// (GET /v1/regions/{id}/tickets/{ticket})
+	GetPlacedTicket(ctx context.Context, request GetPlacedTicketRequestObject) (GetPlacedTicketResponseObject, error)
 	// AskReplica Answers another control-plane process of the region.
 	// (POST /v1/replicas/ask)
 	AskReplica(ctx context.Context, request AskReplicaRequestObject) (AskReplicaResponseObject, error)
@@ -22678,6 +23845,96 @@ func (sh *strictHandler) GetRegionSummary(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetRegionSummaryResponseObject); ok {
 		if err := validResponse.VisitGetRegionSummaryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PlaceTicket operation middleware
+func (sh *strictHandler) PlaceTicket(w http.ResponseWriter, r *http.Request, id RegionID, params PlaceTicketParams) {
+	var request PlaceTicketRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body PlaceTicketJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PlaceTicket(ctx, request.(PlaceTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlaceTicket")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PlaceTicketResponseObject); ok {
+		if err := validResponse.VisitPlaceTicketResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LeavePlacedTicket operation middleware
+func (sh *strictHandler) LeavePlacedTicket(w http.ResponseWriter, r *http.Request, id RegionID, ticket Ticket, params LeavePlacedTicketParams) {
+	var request LeavePlacedTicketRequestObject
+
+	request.ID = id
+	request.Ticket = ticket
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LeavePlacedTicket(ctx, request.(LeavePlacedTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LeavePlacedTicket")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LeavePlacedTicketResponseObject); ok {
+		if err := validResponse.VisitLeavePlacedTicketResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPlacedTicket operation middleware
+func (sh *strictHandler) GetPlacedTicket(w http.ResponseWriter, r *http.Request, id RegionID, ticket Ticket, params GetPlacedTicketParams) {
+	var request GetPlacedTicketRequestObject
+
+	request.ID = id
+	request.Ticket = ticket
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPlacedTicket(ctx, request.(GetPlacedTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPlacedTicket")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPlacedTicketResponseObject); ok {
+		if err := validResponse.VisitGetPlacedTicketResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

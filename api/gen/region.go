@@ -15,7 +15,7 @@ const (
 // RegionSummaryOf turns what a region tells of itself.
 func RegionSummaryOf(s throng.RegionSummary) RegionSummary {
 	out := RegionSummary{
-		Region: string(s.Region), Number: int(s.Number), Draining: s.Draining,
+		Region: string(s.Region), Number: int(s.Number), Draining: s.Draining, URL: s.Door,
 		Warm: s.Warm, Spare: s.Spare, Room: s.Room, BeaconUrls: s.Beacons, Places: []PlaceSummary{},
 	}
 	for _, p := range s.Places {
@@ -33,7 +33,10 @@ func (s RegionSummary) Root() (throng.RegionSummary, error) {
 	f := &fields{}
 	out := throng.RegionSummary{
 		Region: check(f, "region", s.Region, throng.ParseRegionID), Number: uint8(f.within("number", s.Number, 255)), Draining: s.Draining,
-		Warm: f.count("warm", s.Warm), Spare: f.count("spare", s.Spare), Room: f.count("room", s.Room), Beacons: s.BeaconUrls,
+		Warm: f.count("warm", s.Warm), Spare: f.count("spare", s.Spare), Room: f.count("room", s.Room), Beacons: s.BeaconUrls, Door: s.URL,
+	}
+	if len(s.URL) > throng.MaxDoorURL {
+		f.fail(throng.AtField(throng.Invalid, "url", "has %d bytes, at most %d are allowed", len(s.URL), throng.MaxDoorURL))
 	}
 	f.atMost("beacon_urls", len(s.BeaconUrls), throng.MaxBeacons)
 	for i, url := range s.BeaconUrls {

@@ -1,6 +1,10 @@
 package gen
 
-import "github.com/throng-gg/throng"
+import (
+	"strings"
+
+	"github.com/throng-gg/throng"
+)
 
 // WebAddressOf turns where browsers connect; nil when they cannot.
 func WebAddressOf(w throng.WebAddress) *WebAddress {
@@ -38,7 +42,10 @@ func (e Endpoint) Root(door string) (throng.WebAddress, error) {
 			return throng.WebAddress{}, f.err
 		}
 	}
-	if e.Websocket != "" {
+	switch {
+	case strings.HasPrefix(e.Websocket, "http"): // of another region's door
+		out.WebSocket = "ws" + strings.TrimPrefix(e.Websocket, "http")
+	case e.Websocket != "":
 		out.WebSocket = door + e.Websocket
 	}
 	return out, nil

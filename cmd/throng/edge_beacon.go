@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -15,13 +16,17 @@ import (
 	"github.com/throng-gg/throng/edge/beacon/probe"
 )
 
-// beaconsFlags say where players measure how far the region is.
+// beaconsFlags say where players reach the region, and measure how far it is.
 type beaconsFlags struct {
+	URL    string   `name:"url" help:"URL of the door as players reach it, like https://eu.example.com: those of other regions are told it." placeholder:"URL"`
 	Beacon []string `help:"URL of a beacon (throng edge beacon) by which players measure how far this region is, up to 8: udp://HOST:PORT, and http://HOST/beacon or https://HOST/beacon where UDP does not get through. GET /v1/regions says them." placeholder:"URL"`
 }
 
 // checkBeacons says which of the URLs is wrong.
 func (f beaconsFlags) checkBeacons() error {
+	if _, err := doorURL(f.URL); f.URL != "" && (err != nil || !strings.Contains(f.URL, "://") || len(f.URL) > throng.MaxDoorURL) {
+		return throng.AtField(throng.Invalid, "--url", "%q is not allowed, it must be a URL like https://eu.example.com", clipText(f.URL))
+	}
 	if len(f.Beacon) > throng.MaxBeacons {
 		return throng.AtField(throng.Invalid, "--beacon", "has %d URLs, at most %d are allowed", len(f.Beacon), throng.MaxBeacons)
 	}

@@ -89,10 +89,40 @@ func explain(w io.Writer, r throng.JoinRecord) {
 		fmt.Fprintf(t, "  %10.1f ms\t%s\t%s\n", s.AfterMs, s.Step, strings.TrimSpace(words+"  "+s.Detail))
 	}
 	_ = t.Flush()
+	explainRegions(w, r)
 	for _, d := range r.Decisions {
 		explainDecision(w, d)
 	}
 	fmt.Fprintln(w)
+}
+
+// explainRegions says how the door chose a region.
+func explainRegions(w io.Writer, r throng.JoinRecord) {
+	if len(r.Regions) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n  %s, in the order in which they are tried:\n", plural(len(r.Regions), "region"))
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "  REGION\tSCORE\tFILL\tLATENCY\tROUND TRIP\tWHY")
+	for _, c := range r.Regions {
+		far, why := "not measured", c.Why
+		if c.Latency >= 0 {
+			far = fmt.Sprintf("%.1f ms", c.Latency)
+		}
+		switch {
+		case why == "" && c.Open:
+			why = "a session has room"
+		case why == "":
+			why = "a new session"
+		}
+		if c.Code != "" {
+			why += "; tried: " + c.Code
+		} else if !c.Try {
+			why += "; not tried"
+		}
+		fmt.Fprintf(t, "  %s\t%.3f\t%.2f\t%.2f\t%s\t%s\n", c.Region, c.Score, c.Fill, c.Near, far, why)
+	}
+	_ = t.Flush()
 }
 
 func names[T ~string](list []T) []string {

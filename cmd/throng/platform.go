@@ -28,7 +28,6 @@ import (
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/placelog"
 	"github.com/throng-gg/throng/play"
-	regions "github.com/throng-gg/throng/region"
 	"github.com/throng-gg/throng/replica"
 	"github.com/throng-gg/throng/session"
 	"github.com/throng-gg/throng/trace"
@@ -39,11 +38,11 @@ type controlConfig struct {
 	*ground
 	hosts
 	stores   stores
-	dev      bool           // serve dev tokens, and let creators take places that nobody owns
-	public   string         // URL of the door as game servers and other replicas reach it
-	http     *http.Client   // calls other replicas; nil: the default
-	peers    *regions.Peers // what is known of other regions; nil: there are none
-	warmMost int            // most idle servers kept ready by this replica; 0: always as many as --warm
+	dev      bool         // serve dev tokens, and let creators take places that nobody owns
+	public   string       // URL of the door as game servers and other replicas reach it
+	http     *http.Client // calls other replicas; nil: the default
+	peers    *elsewhere   // the other regions; nil: there are none
+	warmMost int          // most idle servers kept ready by this replica; 0: always as many as --warm
 	// stopWait is how long the door stays open, and says that it is not ready,
 	// before the parts stop.
 	stopWait time.Duration
@@ -287,6 +286,9 @@ func (c *control) doorConfig() (api.Config, error) {
 		Ready:           c.ready,
 		Logger:          c.cfg.logger,
 		Metrics:         c.cfg.metrics,
+	}
+	if c.cfg.peers != nil {
+		out.Elsewhere = c.cfg.peers
 	}
 	if c.own != nil {
 		out.Profiles, out.Saves, out.Ledger, out.Auditor, out.Seats = c.own.profiles, c.own.profiles, c.own.ledger, c.own, c.registry

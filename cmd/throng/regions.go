@@ -9,10 +9,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/api/gen"
 	"github.com/throng-gg/throng/client"
 	"github.com/throng-gg/throng/edge/breaker"
 	regions "github.com/throng-gg/throng/region"
@@ -117,7 +119,7 @@ func (f peersFlags) tokens(own throng.RegionID, peers []throng.RegionID, logger 
 
 // newPeers makes what knows the other regions; nil: there are none. over makes the
 // calls; nil: the defaults.
-func (f peersFlags) newPeers(g *ground, over *http.Client) (*regions.Peers, error) {
+func (f peersFlags) newPeers(g *ground, over *http.Client) (*elsewhere, error) {
 	doors, err := f.others(g.region.ID)
 	if err != nil || len(doors) == 0 {
 		return nil, err
@@ -133,6 +135,7 @@ func (f peersFlags) newPeers(g *ground, over *http.Client) (*regions.Peers, erro
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
+	others.ids = ids
 	tokens := f.tokens(g.region.ID, ids, logger)
 	if _, err := tokens.get(); err != nil {
 		return nil, err
@@ -146,26 +149,95 @@ func (f peersFlags) newPeers(g *ground, over *http.Client) (*regions.Peers, erro
 			return nil, fmt.Errorf("--peers: region %s: %w", id, err)
 		}
 	}
-	return regions.New(regions.Config{Own: g.region, Regions: ids, Doors: others, Logger: logger, Metrics: g.metrics})
+	peers, err := regions.New(regions.Config{Own: g.region, Regions: ids, Doors: others, Logger: logger, Metrics: g.metrics})
+	return &elsewhere{Peers: peers, regionDoors: others}, err
 }
+
+// elsewhere is the other regions: what is known of them, and how they are called.
+type elsewhere struct {
+	*regions.Peers
+	*regionDoors
+}
+
+// The calls of other regions that are told apart.
+const (
+	callSummary   = "summary"
+	callMatchmake = "matchmake"
+	callLookup    = "lookup"
+	callLeave     = "leave"
+)
 
 // regionDoors calls other regions' doors, and spares those that fail.
 type regionDoors struct {
 	own      throng.RegionID
 	breakers *breaker.Breakers
+	ids      []throng.RegionID
 	doors    map[throng.RegionID]*client.Region // of all that are asked for
 }
 
-func (d *regionDoors) key(r throng.RegionID) breaker.Key {
-	return breaker.Key{Caller: string(d.own), Region: r, Operation: "summary"}
+func (d *regionDoors) key(r throng.RegionID, call string) breaker.Key {
+	return breaker.Key{Caller: string(d.own), Region: r, Operation: call}
+}
+
+// door is a region's; Unavailable: it is none of the others.
+func (d *regionDoors) door(r throng.RegionID) (*client.Region, error) {
+	if door := d.doors[r]; door != nil {
+		return door, nil
+	}
+	return nil, throng.Errorf(throng.NotFound, "there is no region %s that this one knows", r)
+}
+
+// Others are the regions that are called, but for those that fail now.
+func (d *regionDoors) Others() []throng.RegionID {
+	return slices.DeleteFunc(slices.Clone(d.ids), d.Refused)
 }
 
 // Summary asks a region what it has.
 func (d *regionDoors) Summary(ctx context.Context, r throng.RegionID) (throng.RegionSummary, error) {
-	return breaker.Read(ctx, d.breakers, d.key(r), d.doors[r].Summary)
+	return breaker.Read(ctx, d.breakers, d.key(r, callSummary), d.doors[r].Summary)
 }
 
 // Refused says whether a region is not called for now.
 func (d *regionDoors) Refused(r throng.RegionID) bool {
-	return d.breakers.State(d.key(r)) == breaker.Open
+	return d.breakers.State(d.key(r, callSummary)) == breaker.Open || d.breakers.State(d.key(r, callMatchmake)) == breaker.Open
+}
+
+// Again says whether a ticket may be sent to one more region.
+func (d *regionDoors) Again() bool { return d.breakers.Again(string(d.own), callMatchmake) }
+
+// Matchmake sends a ticket to a region.
+func (d *regionDoors) Matchmake(ctx context.Context, r throng.RegionID, t throng.Ticket, wait time.Duration) (placed gen.Placed, err error) {
+	door, err := d.door(r)
+	if err != nil {
+		return gen.Placed{}, err
+	}
+	err = d.breakers.Do(ctx, d.key(r, callMatchmake), wait, func(ctx context.Context) (err error) {
+		placed, err = door.Matchmake(ctx, t, wait)
+		return err
+	})
+	return placed, err
+}
+
+// Lookup asks a region for a ticket.
+func (d *regionDoors) Lookup(
+	ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration,
+) (placed gen.Placed, err error) {
+	door, err := d.door(r)
+	if err != nil {
+		return gen.Placed{}, err
+	}
+	err = d.breakers.Do(ctx, d.key(r, callLookup), wait, func(ctx context.Context) (err error) {
+		placed, err = door.Lookup(ctx, k, player, line, wait)
+		return err
+	})
+	return placed, err
+}
+
+// Leave gives a seat back that a region has.
+func (d *regionDoors) Leave(ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID) error {
+	door, err := d.door(r)
+	if err != nil {
+		return err
+	}
+	return d.breakers.Do(ctx, d.key(r, callLeave), 0, func(ctx context.Context) error { return door.Leave(ctx, k, player) })
 }

@@ -1025,6 +1025,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/regions/{id}/tickets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Places a party for another region's door, which checked who it is. The ticket is never sent on. */
+        post: operations["PlaceTicket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/regions/{id}/tickets/{ticket}": {
+        parameters: {
+            query: {
+                /** @description Whose ticket it is. */
+                caller: components["parameters"]["CallerFor"];
+                /** @description A member of its party, on whose behalf it is asked for. */
+                player: string;
+            };
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+                /** @description The ticket, as its caller named it. */
+                ticket: components["parameters"]["Ticket"];
+            };
+            cookie?: never;
+        };
+        /** Waits for a ticket that may have been sent here, with the join token of one member of its party. */
+        get: operations["GetPlacedTicket"];
+        put?: never;
+        post?: never;
+        /** Gives back a member's seat, held or occupied. */
+        delete: operations["LeavePlacedTicket"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/replicas/tell": {
         parameters: {
             query?: never;
@@ -1321,7 +1366,7 @@ export interface components {
             ip: string;
             port: number;
             webtransport?: components["schemas"]["WebTransport"];
-            /** @description Path at this door, /v1/sessions/{id}/socket. Missing: the server takes no browsers. */
+            /** @description Path at this door, /v1/sessions/{id}/socket, or the whole URL at another region's. Missing: the server takes no browsers. */
             websocket?: string;
         };
         /**
@@ -1425,8 +1470,38 @@ export interface components {
             code: string;
             /** @description The error in words. */
             detail?: string;
+            /** @description How the door chose a region, in the order in which they are tried. Missing, there is one. */
+            regions?: components["schemas"]["RegionChoice"][];
             steps: components["schemas"]["JoinStep"][];
             decisions?: components["schemas"]["JoinDecision"][];
+        };
+        /** @description A region as it was considered for a ticket. */
+        RegionChoice: {
+            region: string;
+            try: boolean;
+            /** @description What speaks against it: stale, refused, draining, busy or full. */
+            why?: string;
+            /**
+             * Format: double
+             * @description Milliseconds of round trip, as the client measured; negative: unknown.
+             */
+            latency: number;
+            /** @description A session there has room. Else a new one is opened. */
+            open?: boolean;
+            /**
+             * Format: double
+             * @description Of the session, 0 to 1.
+             */
+            fill?: number;
+            /**
+             * Format: double
+             * @description The latency's signal, 0 to 1.
+             */
+            near: number;
+            /** Format: double */
+            score: number;
+            /** @description What came of trying it: ok, or the code of the error. Missing: it was not tried. */
+            code?: string;
         };
         /** @description One moment of a join. */
         JoinStep: {
@@ -1438,7 +1513,8 @@ export interface components {
             /**
              * @description admitted, begun (it had waited in line), resolved (the place's live version), claimed (epochs), known (the ticket had its answer),
              *     friends, asked (waits in line), offered (a session was chosen), opened (one of its own), found (the one
-             *     that it names), held (seats), reread (sessions that refused), settled, bound (to a game server), answered.
+             *     that it names), held (seats), reread (sessions that refused), settled, bound (to a game server), answered,
+             *     sent (another region was asked for seats).
              */
             step: string;
             session?: string;
@@ -1589,6 +1665,8 @@ export interface components {
              *     where UDP does not get through (docs/play.md).
              */
             beacon_urls: string[];
+            /** @description Of its door, as players reach it. Missing: it is not said. */
+            url?: string;
             /** @description open or draining. */
             state: string;
         };
@@ -1605,6 +1683,8 @@ export interface components {
             spare: number;
             /** @description Tickets that it takes up at once; 0: they stand in line. */
             room: number;
+            /** @description Of its door as players reach it. */
+            url?: string;
             /** @description By which players measure how far it is. */
             beacon_urls?: string[];
             /** @description Those with sessions that have a free seat, by ID. Of more than 1,000 those with the most players. */
@@ -2659,6 +2739,8 @@ export interface components {
         ServerID: string;
         /** @description The cluster, as GET /v1/fleets names it. */
         ClusterName: string;
+        /** @description Whose ticket it is. */
+        CallerFor: string;
         /** @description The region. */
         RegionID: string;
         /** @description The party. */
@@ -4257,6 +4339,89 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["RegionSummary"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    PlaceTicket: {
+        parameters: {
+            query: {
+                /** @description Whose ticket it is. */
+                caller: components["parameters"]["CallerFor"];
+                /** @description How many seconds to wait for an assignment; 10 when not given. A busy door may wait less. */
+                wait?: components["parameters"]["Wait"];
+            };
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MatchmakeRequest"];
+            };
+        };
+        responses: {
+            200: components["responses"]["Assigned"];
+            202: components["responses"]["Waiting"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetPlacedTicket: {
+        parameters: {
+            query: {
+                /** @description Whose ticket it is. */
+                caller: components["parameters"]["CallerFor"];
+                /** @description A member of its party, on whose behalf it is asked for. */
+                player: string;
+                /** @description How many seconds to wait for an assignment; 10 when not given. A busy door may wait less. */
+                wait?: components["parameters"]["Wait"];
+                /** @description As the newest waiting answer had it; see MatchmakeRequest. */
+                line?: components["parameters"]["Line"];
+            };
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+                /** @description The ticket, as its caller named it. */
+                ticket: components["parameters"]["Ticket"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Assigned"];
+            202: components["responses"]["Waiting"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    LeavePlacedTicket: {
+        parameters: {
+            query: {
+                /** @description Whose ticket it is. */
+                caller: components["parameters"]["CallerFor"];
+                /** @description A member of its party, on whose behalf it is asked for. */
+                player: string;
+            };
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+                /** @description The ticket, as its caller named it. */
+                ticket: components["parameters"]["Ticket"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Given back, or asked of the session's server. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
