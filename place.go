@@ -138,6 +138,13 @@ type Ticket struct {
 	Regions []RegionChoice
 }
 
+// TicketAsk asks for a ticket that was placed before.
+type TicketAsk struct {
+	Key    TicketKey
+	Player PlayerID // a member of its party, on whose behalf it is asked
+	Line   string   // of its last Placement; may be empty
+}
+
 // Assignment is what a placed ticket is told, once its session is bound.
 type Assignment struct {
 	Grant   Grant

@@ -31,7 +31,7 @@ func (c calls) anywhere(ctx context.Context, t throng.Ticket, r throng.Release, 
 	begun := time.Now()
 	t.Regions = c.ways(ctx, t, r)
 	var err error
-	for tries := 0; tries < mostTries; tries++ {
+	for tries := range mostTries {
 		i := next(t.Regions)
 		if i < 0 || tries > 0 && fails(err) && !c.cfg.Elsewhere.Again() {
 			break
@@ -129,7 +129,7 @@ func (c calls) at(ctx context.Context, t throng.Ticket, i int, wait time.Duratio
 	begun := time.Now()
 	placed, err := c.cfg.Elsewhere.Matchmake(ctx, id, t, min(wait, tryWait))
 	for err == nil && placed.Assignment == nil && wait-time.Since(begun) > 0 && ctx.Err() == nil {
-		placed, err = c.further(ctx, id, t.Key, t.Key.Caller, placed, wait-time.Since(begun))
+		placed, err = c.further(ctx, id, throng.TicketAsk{Key: t.Key, Player: t.Key.Caller, Line: placed.Line()}, wait-time.Since(begun))
 	}
 	if err != nil {
 		c.sent.forget(t.Key)
@@ -138,15 +138,9 @@ func (c calls) at(ctx context.Context, t throng.Ticket, i int, wait time.Duratio
 }
 
 // further waits a bit more for a ticket that waits in another region.
-func (c calls) further(
-	ctx context.Context, id throng.RegionID, k throng.TicketKey, player throng.PlayerID, placed gen.Placed, wait time.Duration,
-) (gen.Placed, error) {
-	line := ""
-	if placed.Waiting != nil {
-		line = placed.Waiting.Line
-	}
+func (c calls) further(ctx context.Context, id throng.RegionID, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
 	asked := time.Now()
-	next, err := c.cfg.Elsewhere.Lookup(ctx, id, k, player, line, min(wait, tryWait))
+	next, err := c.cfg.Elsewhere.Lookup(ctx, id, ask, min(wait, tryWait))
 	// A door without room for those who wait answers at once.
 	if pause := tryWait/4 - time.Since(asked); err == nil && next.Assignment == nil && pause > 0 {
 		timer := time.NewTimer(min(pause, wait))
@@ -180,22 +174,14 @@ func (c calls) placed(k throng.TicketKey, player throng.PlayerID, p throng.Place
 
 // passesOn says whether another region may have what this one refused.
 func passesOn(err error) bool {
-	switch throng.KindOf(err) {
-	case throng.Full, throng.NoCapacity, throng.Contention, throng.NotFound:
-		return true
-	default:
-		return fails(err)
-	}
+	k := throng.KindOf(err)
+	return fails(err) || k == throng.Full || k == throng.NoCapacity || k == throng.Contention || k == throng.NotFound
 }
 
 // fails says whether a region did not do what it could have.
 func fails(err error) bool {
-	switch throng.KindOf(err) {
-	case throng.Unavailable, throng.Internal, throng.RateLimited:
-		return err != nil
-	default:
-		return false
-	}
+	k := throng.KindOf(err)
+	return err != nil && (k == throng.Unavailable || k == throng.Internal || k == throng.RateLimited)
 }
 
 func outcomeOf(err error) string {
@@ -206,32 +192,33 @@ func outcomeOf(err error) string {
 }
 
 // lookup waits for a ticket wherever it went.
-func (c calls) lookup(ctx context.Context, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration) (gen.Placed, error) {
-	id, known := c.sent.of(k)
+func (c calls) lookup(ctx context.Context, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
+	id, known := c.sent.of(ask.Key)
 	if c.cfg.Elsewhere == nil || known && id == c.cfg.Region {
-		return c.lookupHere(ctx, k, player, line, wait)
+		return c.lookupHere(ctx, ask, wait)
 	}
 	begun := time.Now()
 	if !known {
-		placed, err := c.lookupHere(ctx, k, player, line, wait)
+		placed, err := c.lookupHere(ctx, ask, wait)
 		if throng.KindOf(err) != throng.NotFound || err == nil {
 			return placed, err
 		}
 		var found bool
-		if id, placed, found = c.seek(ctx, k, player, line); !found {
+		if id, placed, found = c.seek(ctx, ask); !found {
 			return gen.Placed{}, err
 		}
-		c.sent.keep(k, id)
+		c.sent.keep(ask.Key, id)
 		if placed.Assignment != nil {
 			return placed, nil
 		}
 	}
-	placed, err := c.cfg.Elsewhere.Lookup(ctx, id, k, player, line, min(wait, tryWait))
+	placed, err := c.cfg.Elsewhere.Lookup(ctx, id, ask, min(wait, tryWait))
 	for err == nil && placed.Assignment == nil && wait-time.Since(begun) > 0 && ctx.Err() == nil {
-		placed, err = c.further(ctx, id, k, player, placed, wait-time.Since(begun))
+		ask.Line = placed.Line()
+		placed, err = c.further(ctx, id, ask, wait-time.Since(begun))
 	}
 	if fails(err) && ctx.Err() == nil { // sent again, it may go elsewhere
-		c.sent.forget(k)
+		c.sent.forget(ask.Key)
 	}
 	return placed, err
 }
@@ -239,8 +226,8 @@ func (c calls) lookup(ctx context.Context, k throng.TicketKey, player throng.Pla
 // seek asks all others for a ticket that is not known here: this door was started
 // after it was sent, or another one sent it. False: nobody has it, or the player
 // asks too often.
-func (c calls) seek(ctx context.Context, k throng.TicketKey, player throng.PlayerID, line string) (throng.RegionID, gen.Placed, bool) {
-	if c.buckets.take(bucketKey{classSeek, string(player)}, c.limits.Seeks, time.Now()) != nil {
+func (c calls) seek(ctx context.Context, ask throng.TicketAsk) (throng.RegionID, gen.Placed, bool) {
+	if c.buckets.take(bucketKey{classSeek, string(ask.Player)}, c.limits.Seeks, time.Now()) != nil {
 		return "", gen.Placed{}, false
 	}
 	type answer struct {
@@ -254,7 +241,7 @@ func (c calls) seek(ctx context.Context, k throng.TicketKey, player throng.Playe
 	defer cancel()
 	for _, id := range others {
 		go func() {
-			placed, err := c.cfg.Elsewhere.Lookup(ctx, id, k, player, line, 0)
+			placed, err := c.cfg.Elsewhere.Lookup(ctx, id, ask, 0)
 			answers <- answer{id, placed, err}
 		}()
 	}
@@ -276,7 +263,7 @@ func (c calls) leave(ctx context.Context, k throng.TicketKey, player throng.Play
 	if known || c.cfg.Elsewhere == nil || throng.KindOf(err) != throng.NotFound || err == nil {
 		return err
 	}
-	id, _, found := c.seek(ctx, k, player, "")
+	id, _, found := c.seek(ctx, throng.TicketAsk{Key: k, Player: player})
 	if !found {
 		return err
 	}

@@ -18,7 +18,8 @@ const sessionEU = throng.SessionID("ses_eu_000123456789abcdef")
 
 // abroad is the regions beside local, as a test says; calls of eu go to a real door.
 type abroad struct {
-	eu *client.Region
+	eu    *client.Region
+	joins *joinBook // what local records
 
 	mu     sync.Mutex
 	order  []throng.RegionID
@@ -71,11 +72,11 @@ func (a *abroad) Matchmake(ctx context.Context, r throng.RegionID, t throng.Tick
 	return a.eu.Matchmake(ctx, t, wait)
 }
 
-func (a *abroad) Lookup(ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration) (gen.Placed, error) {
+func (a *abroad) Lookup(ctx context.Context, r throng.RegionID, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
 	if err := a.call("lookup", r); err != nil {
 		return gen.Placed{}, err
 	}
-	return a.eu.Lookup(ctx, k, player, line, wait)
+	return a.eu.Lookup(ctx, ask, wait)
 }
 
 func (a *abroad) Leave(ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID) error {
@@ -118,7 +119,7 @@ func (b *joinBook) last() throng.JoinRecord {
 
 // twoRegions is the door of region local and, behind it, that of eu, which seats
 // everybody in sessionEU.
-func twoRegions(t *testing.T, order ...throng.RegionID) (local, eu *door, between *abroad, joins *joinBook) {
+func twoRegions(t *testing.T, order ...throng.RegionID) (local, eu *door, between *abroad) {
 	t.Helper()
 	eu = openDoor(t, func(c *Config) {
 		c.Region, c.Summaries = "eu", &fakeSummaries{}
@@ -138,12 +139,12 @@ func twoRegions(t *testing.T, order ...throng.RegionID) (local, eu *door, betwee
 	if between.eu, err = client.NewRegion(client.Config{Addr: eu.http.URL}, "eu", func() string { return token }); err != nil {
 		t.Fatal(err)
 	}
-	joins = &joinBook{}
+	between.joins = &joinBook{}
 	local = openDoor(t, func(c *Config) {
-		c.Elsewhere, c.Summaries, c.Joins = between, &fakeSummaries{}, joins
+		c.Elsewhere, c.Summaries, c.Joins = between, &fakeSummaries{}, between.joins
 		c.AllowRawParties = true
 	})
-	return local, eu, between, joins
+	return local, eu, between
 }
 
 func (d *door) join(t *testing.T, ticket, more string) (gen.Assignment, reply) {
@@ -157,7 +158,7 @@ func (d *door) join(t *testing.T, ticket, more string) (gen.Assignment, reply) {
 }
 
 func TestTicketGoesToTheBestRegion(t *testing.T) {
-	local, eu, between, joins := twoRegions(t, "eu", "local")
+	local, eu, between := twoRegions(t, "eu", "local")
 	a, r := local.join(t, "t1", `"party":["ada","bo"],"latencies":{"eu":20,"local":5}`)
 	if r.status != 200 || a.Region != "eu" || a.Session != string(sessionEU) || string(a.JoinToken) != string(sessionEU)+"/ada" || !slices.Equal(a.Party, []string{"ada", "bo"}) {
 		t.Fatalf("got %d %s, want a seat in eu", r.status, r.body)
@@ -171,7 +172,7 @@ func TestTicketGoesToTheBestRegion(t *testing.T) {
 	if between.sent["eu"] != 2 {
 		t.Errorf("%d seats are counted against eu, want 2", between.sent["eu"])
 	}
-	rec := joins.last()
+	rec := between.joins.last()
 	if rec.Session != sessionEU || rec.Code != "ok" || len(rec.Regions) != 3 || rec.Regions[0].Code != "ok" || rec.Regions[1].Code != "" || rec.Steps[1].Step != throng.StepSent {
 		t.Errorf("recorded is %+v", rec)
 	}
@@ -228,13 +229,13 @@ func TestTicketGoesOn(t *testing.T) {
 		{"eu does not understand", throng.AtField(throng.Invalid, "party", "nonsense"), 1, 400, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			local, _, between, joins := twoRegions(t, "eu", "local")
+			local, _, between := twoRegions(t, "eu", "local")
 			between.fails["eu"], between.budget = c.err, c.budget
 			a, r := local.join(t, "t1", `"party":["ada"]`)
 			if r.status != c.want || a.Region != c.region {
 				t.Errorf("got %d %s, want %d and region %q", r.status, r.body, c.want, c.region)
 			}
-			if rec := joins.last(); rec.Regions[0].Code != throng.KindOf(c.err).String() || rec.Steps[1].Code != rec.Regions[0].Code {
+			if rec := between.joins.last(); rec.Regions[0].Code != throng.KindOf(c.err).String() || rec.Steps[1].Code != rec.Regions[0].Code {
 				t.Errorf("recorded is %+v", rec)
 			}
 			// What failed is not where a repeated ticket goes first.
@@ -249,14 +250,14 @@ func TestTicketGoesOn(t *testing.T) {
 
 // The own region goes on to others, too.
 func TestOwnRegionFails(t *testing.T) {
-	local, _, between, joins := twoRegions(t, "local", "eu")
+	local, _, between := twoRegions(t, "local", "eu")
 	local.world.place = func(context.Context, throng.Ticket, time.Duration) (throng.Placement, error) {
 		return throng.Placement{}, throng.Errorf(throng.Unavailable, "the registry is away")
 	}
 	if a, r := local.join(t, "t1", `"party":["ada"]`); r.status != 200 || a.Region != "eu" {
 		t.Errorf("got %d %s, want a seat in eu", r.status, r.body)
 	}
-	if rec := joins.last(); rec.Regions[0].Code != "unavailable" || rec.Regions[1].Code != "ok" || rec.Session != sessionEU {
+	if rec := between.joins.last(); rec.Regions[0].Code != "unavailable" || rec.Regions[1].Code != "ok" || rec.Session != sessionEU {
 		t.Errorf("recorded is %+v", rec)
 	}
 	between.fails["eu"] = throng.Errorf(throng.Full, "no seat")
@@ -267,7 +268,7 @@ func TestOwnRegionFails(t *testing.T) {
 
 // What names a session goes where it is; what only this region knows stays.
 func TestTicketsThatNameTheirRegion(t *testing.T) {
-	local, _, between, _ := twoRegions(t, "local", "eu")
+	local, _, between := twoRegions(t, "local", "eu")
 	if a, r := local.join(t, "t1", `"party":["ada"],"mode":"session","session":"`+string(sessionEU)+`"`); r.status != 200 || a.Region != "eu" {
 		t.Errorf("a session of eu: got %d %s", r.status, r.body)
 	}
@@ -288,7 +289,7 @@ func TestTicketsThatNameTheirRegion(t *testing.T) {
 
 // One who waits in another region is told so, and asked for there.
 func TestTicketWaitsElsewhere(t *testing.T) {
-	local, eu, between, _ := twoRegions(t, "eu")
+	local, eu, between := twoRegions(t, "eu")
 	var lines []string
 	var mu sync.Mutex
 	waits := throng.Placement{Position: 7, RetryAfter: time.Second, Line: "in-eu"}
@@ -323,7 +324,7 @@ func TestTicketWaitsElsewhere(t *testing.T) {
 
 // A ticket that another door sent is asked for everywhere, not too often.
 func TestTicketIsSought(t *testing.T) {
-	local, eu, between, _ := twoRegions(t, "local")
+	local, eu, between := twoRegions(t, "local")
 	k := throng.TicketKey{Caller: "ada", Ticket: "t9"}
 	eu.world.claims[k] = throng.Claim{Members: []throng.Member{{Player: "ada"}}}
 	eu.world.lookup = func(asked throng.TicketKey, _ time.Duration) (throng.Placement, error) {
@@ -353,7 +354,7 @@ func TestTicketIsSought(t *testing.T) {
 }
 
 func TestSentTicketsAreChecked(t *testing.T) {
-	_, eu, _, _ := twoRegions(t)
+	_, eu, _ := twoRegions(t)
 	token, err := eu.keys.RegionToken("local")
 	if err != nil {
 		t.Fatal(err)

@@ -96,7 +96,7 @@ func (c calls) GetTicket(ctx context.Context, req gen.GetTicketRequestObject) (g
 	}
 	ctx, wait, done := c.patience(ctx, wait)
 	defer done()
-	placed, err := c.lookup(ctx, key, player, line, wait)
+	placed, err := c.lookup(ctx, throng.TicketAsk{Key: key, Player: player, Line: line}, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -117,15 +117,15 @@ func (c calls) LeaveTicket(ctx context.Context, req gen.LeaveTicketRequestObject
 }
 
 // lookupHere waits for a ticket that this region has.
-func (c calls) lookupHere(ctx context.Context, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration) (gen.Placed, error) {
-	if err := c.inParty(ctx, k, player); err != nil {
+func (c calls) lookupHere(ctx context.Context, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
+	if err := c.inParty(ctx, ask.Key, ask.Player); err != nil {
 		return gen.Placed{}, err
 	}
-	placed, err := c.cfg.Matchmaker.Lookup(ctx, k, line, wait)
+	placed, err := c.cfg.Matchmaker.Lookup(ctx, ask.Key, ask.Line, wait)
 	if err != nil {
 		return gen.Placed{}, err
 	}
-	return c.placed(k, player, placed)
+	return c.placed(ask.Key, ask.Player, placed)
 }
 
 // leaveHere gives back what a ticket of this region holds.

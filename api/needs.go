@@ -265,6 +265,7 @@ type Summaries interface {
 
 // Elsewhere is the other regions of the deployment.
 type Elsewhere interface {
+	RegionDoors
 	// Rank puts all regions in the order in which they are tried for a ticket, the own
 	// one among them; own nil: nothing good is known of it.
 	Rank(w throng.RegionWish, own *throng.RegionSummary) []throng.RegionChoice
@@ -274,12 +275,16 @@ type Elsewhere interface {
 	Again() bool
 	// Others are the regions that may have a ticket that is not known here.
 	Others() []throng.RegionID
+}
+
+// RegionDoors calls other regions' doors on behalf of players. Unavailable is also
+// what is said for a region that fails.
+type RegionDoors interface {
 	// Matchmake is the ticket's placement by another region's door, with the caller's
 	// join token.
 	Matchmake(ctx context.Context, r throng.RegionID, t throng.Ticket, wait time.Duration) (gen.Placed, error)
-	// Lookup waits for a ticket that was placed before. player is a member of its
-	// party: it is his join token.
-	Lookup(ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration) (gen.Placed, error)
+	// Lookup waits for a ticket that was placed before, with the join token of who asks.
+	Lookup(ctx context.Context, r throng.RegionID, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error)
 	// Leave gives back a member's seat.
 	Leave(ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID) error
 }

@@ -66,9 +66,7 @@ func (c calls) sentTicket(ctx context.Context, req gen.PlaceTicketRequestObject)
 	if err != nil {
 		return none, throng.Release{}, err
 	}
-	switch ticket.Mode {
-	case throng.ModeDropIn, throng.ModeNew, throng.ModeSession:
-	default:
+	if ticket.Mode != throng.ModeDropIn && ticket.Mode != throng.ModeNew && ticket.Mode != throng.ModeSession {
 		return none, throng.Release{}, throng.AtField(throng.Invalid, "mode", "%s is not sent to other regions", ticket.Mode)
 	}
 	if ticket.PartyID != "" {
@@ -114,7 +112,7 @@ func (c calls) GetPlacedTicket(ctx context.Context, req gen.GetPlacedTicketReque
 	}
 	ctx, wait, done := c.patience(ctx, wait)
 	defer done()
-	placed, err := c.lookupHere(ctx, key, player, line, wait)
+	placed, err := c.lookupHere(ctx, throng.TicketAsk{Key: key, Player: player, Line: line}, wait)
 	if err != nil {
 		return nil, err
 	}

@@ -58,12 +58,12 @@ func (r *Region) Matchmake(ctx context.Context, t throng.Ticket, wait time.Durat
 	return r.placed(ctx, req, secs)
 }
 
-// Lookup waits for a ticket that the region may have, with the join token of player,
-// a member of its party. NotFound: it has not, or he is none.
-func (r *Region) Lookup(ctx context.Context, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration) (gen.Placed, error) {
+// Lookup waits for a ticket that the region may have, with the join token of who asks.
+// NotFound: it has not, or he is not in its party.
+func (r *Region) Lookup(ctx context.Context, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
 	secs := wholeSeconds(wait)
-	req := of(gen.NewGetPlacedTicketRequest(r.door.line.addr, string(r.id), string(k.Ticket), &gen.GetPlacedTicketParams{
-		Caller: string(k.Caller), Player: string(player), Wait: &secs, Line: given(line),
+	req := of(gen.NewGetPlacedTicketRequest(r.door.line.addr, string(r.id), string(ask.Key.Ticket), &gen.GetPlacedTicketParams{
+		Caller: string(ask.Key.Caller), Player: string(ask.Player), Wait: &secs, Line: given(ask.Line),
 	}))
 	return r.placed(ctx, req, secs)
 }

@@ -7,9 +7,9 @@
 // second; what is older than FreshFor is not looked at.
 //
 // Neighbours are in needs.go. cmd/throng (regions.go) runs Peers, which call the
-// other regions' doors through package breaker. Nobody asks Rank yet: the door
-// (api/matchmake.go) is to, before it hands a ticket to its own matchmaker or to
-// another region's door, and to tell Peers of what it sent there.
+// other regions' doors through package breaker. The door (api/elsewhere.go) asks
+// for the order before it hands a ticket to its own matchmaker or to another
+// region's door, and tells Peers of what it sent there.
 //
 // When it misbehaves: throng_region_heard is 0 for a region that nobody is sent
 // to; throng_region_summaries_total says by code why, "conflict" that two have the

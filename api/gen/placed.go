@@ -8,6 +8,14 @@ type Placed struct {
 	Waiting    *Waiting
 }
 
+// Line is what keeps the ticket's place in line; may be empty.
+func (p Placed) Line() string {
+	if p.Waiting == nil {
+		return ""
+	}
+	return p.Waiting.Line
+}
+
 // UnmarshalJSON tells the two apart by the session.
 func (p *Placed) UnmarshalJSON(b []byte) error {
 	var of struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,9 +26,12 @@ type devCmd struct {
 	fileFlags
 	groundFlags
 	serverLimits
-	callFlags // of its game servers
+	callFlags // of its game servers, and of other regions' doors
+	regionsFlags
 
 	Gateway string `help:"Run a gateway, too, that players connect to in place of game servers." placeholder:"IP:PORT"`
+
+	args []string // that it was called with
 }
 
 // serverLimits bound each game server, where this machine permits it.
@@ -49,7 +53,7 @@ func (l serverLimits) command() ([]string, error) {
 
 // Validate checks what the values say together.
 func (c *devCmd) Validate() error {
-	return errors.Join(c.groundFlags.Validate(), c.serverLimits.Validate())
+	return errors.Join(c.groundFlags.Validate(), c.serverLimits.Validate(), c.check(c.groundFlags, c.Gateway))
 }
 
 // Validate checks what the values say.
@@ -65,6 +69,9 @@ func (l serverLimits) Validate() error {
 
 // Run starts the platform and ends all that it started when e.ctx ends.
 func (c *devCmd) Run(e *env) error {
+	if c.Regions > 1 {
+		return c.side(e)
+	}
 	g, err := c.open(e, c.folder)
 	if err != nil {
 		return err
@@ -131,11 +138,8 @@ func (c *devCmd) serve(e *env, g *ground) error {
 	if err != nil {
 		return err
 	}
-	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: backend, shared: true}, dev: true, public: g.url})
+	plane, err := c.plane(e.ctx, g, st, backend)
 	if err != nil {
-		return err
-	}
-	if err := publishExamples(e.ctx, plane.publisher(), g.logger); err != nil {
 		return err
 	}
 	servers, stopServers := context.WithCancel(context.WithoutCancel(e.ctx))
@@ -163,6 +167,23 @@ func (c *devCmd) serve(e *env, g *ground) error {
 	err = <-ended
 	stop()
 	return errors.Join(group.Wait(), err)
+}
+
+// plane makes the control plane, with the examples published.
+func (c *devCmd) plane(ctx context.Context, g *ground, st stores, backend *process.Backend) (*control, error) {
+	over, err := c.http(g.logger)
+	if err != nil {
+		return nil, err
+	}
+	peers, err := c.newPeers(g, func(id throng.RegionID) *http.Client { return slowly(over, c.Apart[string(id)]) })
+	if err != nil {
+		return nil, err
+	}
+	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: backend, shared: true}, dev: true, public: g.url, peers: peers})
+	if err != nil {
+		return nil, err
+	}
+	return plane, publishExamples(ctx, plane.publisher(), g.logger)
 }
 
 // serverEnv is what a game server's process is told. It reaches the region at the

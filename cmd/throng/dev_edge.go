@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,7 +41,7 @@ func (d devEdge) run(ctx context.Context, g *ground) error {
 	}
 	if d.beacon != nil {
 		group.Go(func() error { return d.beacon.udp.Run(ctx) })
-		group.Go(func() error { return serveOn(ctx, d.beacon.web, beacon.Handler()) })
+		group.Go(func() error { return serveOn(ctx, d.beacon.web, beacon.Handler(d.beacon.far)) })
 	}
 	return group.Wait()
 }
@@ -67,6 +68,7 @@ func (c *devCmd) gateway(e *env, g *ground) (*gateway.Gateway, error) {
 type ownBeacon struct {
 	udp *beacon.Beacon
 	web net.Listener
+	far time.Duration
 }
 
 // beacon makes the one that is told to players; nil: others are named, or it is not
@@ -77,11 +79,11 @@ func (c *devCmd) beacon(e *env, g *ground) (*ownBeacon, error) {
 		return nil, nil //nolint:nilnil,nilerr // there is none
 	}
 	free := netip.AddrPortFrom(door.Addr().Unmap(), 0)
-	b := &ownBeacon{}
+	b := &ownBeacon{far: c.Far}
 	if b.web, err = (&net.ListenConfig{}).Listen(e.ctx, "tcp", free.String()); err != nil {
 		return nil, fmt.Errorf("beacon: %w", err)
 	}
-	if b.udp, err = beacon.New(beacon.Config{Listen: free, Metrics: g.metrics}); err != nil {
+	if b.udp, err = beacon.New(beacon.Config{Listen: free, Far: c.Far, Metrics: g.metrics}); err != nil {
 		return nil, errors.Join(err, b.web.Close())
 	}
 	g.flags.Beacon = []string{"udp://" + b.udp.Address().String(), "http://" + b.web.Addr().String() + probe.Path}

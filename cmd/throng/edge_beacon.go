@@ -68,7 +68,7 @@ func (c *edgeBeaconCmd) Run(e *env) error {
 	group, ctx := errgroup.WithContext(e.ctx)
 	group.Go(func() error { return b.Run(ctx) })
 	if c.HTTP != "" {
-		group.Go(func() error { return serveHTTP(ctx, "--http", c.HTTP, beacon.Handler()) })
+		group.Go(func() error { return serveHTTP(ctx, "--http", c.HTTP, beacon.Handler(0)) })
 	}
 	if c.Metrics != "" {
 		mux := http.NewServeMux()

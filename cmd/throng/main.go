@@ -105,6 +105,9 @@ func run(args []string, e *env) int {
 		fmt.Fprintln(e.err, "throng --help lists the commands")
 		return 2
 	}
+	if all, ok := commands.(*cli); ok {
+		all.Dev.args = args
+	}
 	err = chosen.Run(e)
 	switch {
 	case errors.Is(err, errSilent):

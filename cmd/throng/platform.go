@@ -287,13 +287,18 @@ func (c *control) doorConfig() (api.Config, error) {
 		Logger:          c.cfg.logger,
 		Metrics:         c.cfg.metrics,
 	}
+	c.openMore(&out)
+	return out, nil
+}
+
+// openMore connects what not every region has.
+func (c *control) openMore(out *api.Config) {
 	if c.cfg.peers != nil {
 		out.Elsewhere = c.cfg.peers
 	}
 	if c.own != nil {
 		out.Profiles, out.Saves, out.Ledger, out.Auditor, out.Seats = c.own.profiles, c.own.profiles, c.own.ledger, c.own, c.registry
 	}
-	return out, nil
 }
 
 // publisher is the catalog of places as creators reach it.

@@ -118,8 +118,8 @@ func (f peersFlags) tokens(own throng.RegionID, peers []throng.RegionID, logger 
 }
 
 // newPeers makes what knows the other regions; nil: there are none. over makes the
-// calls; nil: the defaults.
-func (f peersFlags) newPeers(g *ground, over *http.Client) (*elsewhere, error) {
+// calls of one; nil: the defaults.
+func (f peersFlags) newPeers(g *ground, over func(throng.RegionID) *http.Client) (*elsewhere, error) {
 	doors, err := f.others(g.region.ID)
 	if err != nil || len(doors) == 0 {
 		return nil, err
@@ -145,7 +145,7 @@ func (f peersFlags) newPeers(g *ground, over *http.Client) (*elsewhere, error) {
 			all, _ := tokens.get() // they were read before
 			return all[id]
 		}
-		if others.doors[id], err = client.NewRegion(client.Config{Addr: doors[id], HTTP: over}, id, token); err != nil {
+		if others.doors[id], err = client.NewRegion(client.Config{Addr: doors[id], HTTP: over(id)}, id, token); err != nil {
 			return nil, fmt.Errorf("--peers: region %s: %w", id, err)
 		}
 	}
@@ -219,15 +219,13 @@ func (d *regionDoors) Matchmake(ctx context.Context, r throng.RegionID, t throng
 }
 
 // Lookup asks a region for a ticket.
-func (d *regionDoors) Lookup(
-	ctx context.Context, r throng.RegionID, k throng.TicketKey, player throng.PlayerID, line string, wait time.Duration,
-) (placed gen.Placed, err error) {
+func (d *regionDoors) Lookup(ctx context.Context, r throng.RegionID, ask throng.TicketAsk, wait time.Duration) (placed gen.Placed, err error) {
 	door, err := d.door(r)
 	if err != nil {
 		return gen.Placed{}, err
 	}
 	err = d.breakers.Do(ctx, d.key(r, callLookup), wait, func(ctx context.Context) (err error) {
-		placed, err = door.Lookup(ctx, k, player, line, wait)
+		placed, err = door.Lookup(ctx, ask, wait)
 		return err
 	})
 	return placed, err

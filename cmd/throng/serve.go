@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,7 +105,7 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	if err != nil {
 		return err
 	}
-	peers, err := c.newPeers(g, over)
+	peers, err := c.newPeers(g, func(throng.RegionID) *http.Client { return over })
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package beacon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -22,6 +23,8 @@ type Config struct {
 	// PerSource is how many probes a second are answered to one IPv4 address or /64 of
 	// IPv6, and at once; 50. Sources are counted in 4,096 lines, which some share.
 	PerSource int
+	// Far is how much later it answers: it stands for a region that is so far away.
+	Far time.Duration
 	// Metrics: nil registers none.
 	Metrics prometheus.Registerer
 }
@@ -30,6 +33,7 @@ type Config struct {
 type Beacon struct {
 	socket *net.UDPConn
 	limits limits // owned by Run
+	far    time.Duration
 	probes *prometheus.CounterVec
 }
 
@@ -50,7 +54,7 @@ func New(c Config) (*Beacon, error) {
 		return nil, throng.Errorf(throng.Unavailable, "bind %s: %w", c.Listen, err)
 	}
 	b := &Beacon{
-		socket: socket, limits: makeLimits(c.PerSource, maphash.MakeSeed()),
+		socket: socket, limits: makeLimits(c.PerSource, maphash.MakeSeed()), far: c.Far,
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "throng_beacon_probes_total", Help: "Datagrams that came to the beacon, by what became of them.",
 		}, []string{"verdict"}),
@@ -94,16 +98,34 @@ func (b *Beacon) Run(ctx context.Context) error {
 			limited.Inc()
 		default:
 			answered.Inc()
-			_, _ = b.socket.WriteToUDPAddrPort(buffer[:n], from) // what is lost is repeated
+			b.answer(buffer[:n], from)
 		}
 	}
 	return throng.Errorf(throng.Internal, "%d reads from %s failed in a row", readFailures, b.Address())
 }
 
-// Handler answers where UDP is blocked.
-func Handler() http.Handler {
+// answer sends a probe back; what is lost is repeated.
+func (b *Beacon) answer(asked []byte, to netip.AddrPort) {
+	if b.far <= 0 {
+		_, _ = b.socket.WriteToUDPAddrPort(asked, to)
+		return
+	}
+	asked = bytes.Clone(asked)
+	// As many wait at most as the limits let in meanwhile.
+	time.AfterFunc(b.far, func() { _, _ = b.socket.WriteToUDPAddrPort(asked, to) })
+}
+
+// Handler answers where UDP is blocked, so much later.
+func Handler(far time.Duration) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+probe.Path, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+probe.Path, func(w http.ResponseWriter, r *http.Request) {
+		late := time.NewTimer(far)
+		defer late.Stop()
+		select {
+		case <-late.C:
+		case <-r.Context().Done():
+			return
+		}
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Timing-Allow-Origin", "*")
 		w.Header().Set("Cache-Control", "no-store")

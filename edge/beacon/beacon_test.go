@@ -42,8 +42,23 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// A beacon that stands for a far region answers as late as that one would.
+func TestFarBeacon(t *testing.T) {
+	const far = 20 * time.Millisecond
+	b := run(t, Config{Far: far})
+	got, err := probe.UDP(t.Context(), b.Address().String(), patience)
+	if err != nil || got.Answered != probe.Probes || got.Median < far {
+		t.Errorf("by UDP: got %+v, %v, want %d answers after %s", got, err, probe.Probes, far)
+	}
+	s := httptest.NewServer(Handler(far))
+	defer s.Close()
+	if got, err := probe.HTTP(t.Context(), s.Client(), s.URL+probe.Path, patience); err != nil || got.Answered != probe.Probes || got.Median < far {
+		t.Errorf("by HTTP: got %+v, %v, want %d answers after %s", got, err, probe.Probes, far)
+	}
+}
+
 func TestHandler(t *testing.T) {
-	s := httptest.NewServer(Handler())
+	s := httptest.NewServer(Handler(0))
 	defer s.Close()
 	got, err := probe.HTTP(t.Context(), s.Client(), s.URL+probe.Path, patience)
 	if err != nil || got.Answered != probe.Probes {
