@@ -32,7 +32,7 @@ const (
 	StreamEconomy  Stream = "economy"  // what the ledger committed, and what servers reported: by player
 	StreamPlace    Stream = "place"    // what scripts emit: by session
 	StreamMotion   Stream = "motion"   // samples of what players did, for anticheat: by player
-	StreamPresence Stream = "presence" // who is where: by player, compacted
+	StreamPresence Stream = "presence" // who is where: by player and session, compacted
 	StreamParked   Stream = "parked"   // what a consumer could not apply, with the reason
 )
 
@@ -41,7 +41,7 @@ type Event struct {
 	ID      EventID
 	Type    EventType
 	Stream  Stream
-	Key     string // of the order within the stream: a session's or a player's ID
+	Key     string // of the order within the stream: a session's or a player's ID, or PresenceKey
 	Region  RegionID
 	Place   PlaceID         // "": of no place
 	Session SessionID       // "": of no session

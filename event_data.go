@@ -12,7 +12,7 @@ const (
 	EventSessionOpened   EventType = "session.opened.v1"   // play, by session: SessionBegan
 	EventSessionEnded    EventType = "session.ended.v1"    // play, by session: SessionOver
 	EventMatchPlaced     EventType = "match.placed.v1"     // play, by session: MatchPlaced
-	EventPresenceChanged EventType = "presence.changed.v1" // presence, by player: PresenceChanged
+	EventPresenceChanged EventType = "presence.changed.v1" // presence, by player and session: PresenceChanged
 	EventLedgerPosted    EventType = "ledger.posted.v1"    // economy, by the first player: LedgerPosted
 	EventLedgerReported  EventType = "ledger.reported.v1"  // economy, by the first player: LedgerReported
 	EventMotionSampled   EventType = "motion.sampled.v1"   // motion, by player: MotionSampled
@@ -56,7 +56,8 @@ type (
 		WaitMS  int64    `json:"wait_ms"`
 	}
 	// PresenceChanged is where a player is, by the session that knows. One with
-	// a lower epoch than was seen of him is old.
+	// a lower epoch than was seen of him is old; of one epoch and session, that he left
+	// counts, whichever comes first.
 	PresenceChanged struct {
 		Epoch Epoch `json:"epoch"`
 		In    bool  `json:"in"` // false: he left
@@ -125,6 +126,10 @@ type (
 		Fields  map[string]any `json:"fields"` // booleans, numbers and strings
 	}
 )
+
+// PresenceKey is the key of a PresenceChanged: the log keeps the newest of each. What
+// stands before the slash says the partition.
+func PresenceKey(p PlayerID, s SessionID) string { return string(p) + "/" + string(s) }
 
 // EventParked is an event that a consumer could not apply.
 type EventParked struct {

@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"kafka/kafkatest":        {"test/repo"},
 	"replica":                {},
 	"region":                 {},
+	"presence":               {},
 	"placelog":               {},
 	"trace":                  {},
 	"auth":                   {},

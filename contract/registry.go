@@ -38,7 +38,7 @@ func Registry(t *testing.T, open func(t *testing.T) RegistryRig) {
 	for _, group := range [][]registryCase{
 		registryJoins(), registrySeats(), registryConfirms(), registryServers(), registryLives(),
 		registryLosses(), registryOpenings(), registryCrashes(), registryRaces(), registryModels(),
-		registryHandoffs(), registryPeers(),
+		registryHandoffs(), registryPeers(), registryAbroad(),
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {

@@ -60,8 +60,9 @@ func (l *loop) tellLeft(s *seat) {
 
 func (l *loop) tellPresence(s *seat, in bool) {
 	what := map[bool]string{true: "in", false: "out"}[in]
-	l.happened(throng.Event{ID: l.eventID(what, s), Type: throng.EventPresenceChanged, Stream: throng.StreamPresence, Key: string(s.player), Player: s.player},
-		throng.PresenceChanged{Epoch: s.epoch, In: in})
+	l.happened(throng.Event{
+		ID: l.eventID(what, s), Type: throng.EventPresenceChanged, Stream: throng.StreamPresence, Key: throng.PresenceKey(s.player, l.hand.Session), Player: s.player,
+	}, throng.PresenceChanged{Epoch: s.epoch, In: in})
 }
 
 // tellReported tells of a transfer that the ledger took.

@@ -1,7 +1,7 @@
 // Package kafka publishes events to Apache Kafka and reads them in groups.
 //
 //	PREFIX.play PREFIX.economy PREFIX.place PREFIX.motion   a stream each
-//	PREFIX.presence                                         compacted: the newest of each player
+//	PREFIX.presence                                         compacted: the newest of each player and session, for some days
 //	PREFIX.parked                                           what a group could not apply, until it is replayed
 //
 // An event is a record: CloudEvents attributes in its headers (binary mode), its
@@ -15,6 +15,9 @@
 // again. What the Handler says can never be applied is parked, with the reason, and
 // the rest flows.
 //
-// Neighbours: event publishes through it, consumer handles; cmd/throng connects.
+// Tail reads a stream without a group: all that a process wants to know of it, and how
+// far that is.
+//
+// Neighbours: event publishes through it, consumer handles, presence follows; cmd/throng connects.
 // Nothing flows: throng events shows lag and what is parked.
 package kafka

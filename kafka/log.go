@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -38,6 +39,7 @@ type Config struct {
 	// for who signed the certificates, if the system does not know. PREFIX begins the
 	// topics' names; default "throng".
 	URL     string
+	Client  string // what brokers are told of who asks; default "throng"
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 }
@@ -72,7 +74,7 @@ func New(cfg Config) (*Log, error) {
 		return nil, err
 	}
 	return &Log{prefix: prefix, logger: cfg.Logger, metrics: m, topics: map[string]bool{}, options: append(options,
-		kgo.ClientID("throng"), kgo.DialTimeout(dialTime), kgo.MetadataMinAge(time.Second), kgo.DisableClientMetrics(),
+		kgo.ClientID(cmp.Or(cfg.Client, "throng")), kgo.DialTimeout(dialTime), kgo.MetadataMinAge(time.Second), kgo.DisableClientMetrics(),
 	)}, nil
 }
 
@@ -174,6 +176,7 @@ func (l *Log) connect() (*kgo.Client, error) {
 	}
 	client, err := kgo.NewClient(append(l.options,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(partitioner()),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
 		kgo.MaxBufferedRecords(mostRecords),
 		// A broker that restarts says for a while that it has no such topic. Giving up

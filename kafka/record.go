@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -46,6 +47,23 @@ func recordOf(topic string, e throng.Event) *kgo.Record {
 		}
 	}
 	return &kgo.Record{Topic: topic, Key: []byte(e.Key), Value: e.Data, Headers: headers}
+}
+
+// partitioner chooses partitions by keys, as Kafka's own clients do; in the stream of
+// presence by what stands before the slash, which is the player: his records are in
+// one partition, and of those of each of his sessions the newest is kept.
+func partitioner() kgo.Partitioner {
+	usual := kgo.StickyKeyPartitioner(nil)
+	return kgo.BasicConsistentPartitioner(func(topic string) func(*kgo.Record, int) int {
+		of := usual.ForTopic(topic)
+		if !strings.HasSuffix(topic, "."+string(throng.StreamPresence)) {
+			return of.Partition
+		}
+		return func(r *kgo.Record, n int) int {
+			player, _, _ := bytes.Cut(r.Key, []byte("/"))
+			return of.Partition(&kgo.Record{Key: player}, n)
+		}
+	})
 }
 
 // eventOf reads a record. Invalid: it is no event.

@@ -20,8 +20,12 @@ import (
 type SetupConfig struct {
 	Partitions int           // of each stream; default 12. Parked has one
 	Replicas   int           // default: what the brokers say
-	Keep       time.Duration // of all streams but motion, which is kept for a third of it, and presence; default 7 days
+	Keep       time.Duration // of all streams but motion, which is kept for a third of it, and presence at least presenceKeep; default 7 days
 }
+
+// presenceKeep is for how long the newest of each player and session is kept at least:
+// who follows presence begins a day back.
+const presenceKeep = 48 * time.Hour
 
 // parkedKeep is for how long what could not be applied is kept.
 const parkedKeep = 30 * 24 * time.Hour
@@ -32,11 +36,11 @@ const topicsTime = time.Minute
 // settings are a topic's.
 func (c SetupConfig) settings(s throng.Stream) map[string]*string {
 	ms := func(d time.Duration) *string { text := strconv.FormatInt(d.Milliseconds(), 10); return &text }
-	compact, both := "compact", "compact,delete"
+	both := "compact,delete"
 	out := map[string]*string{}
 	switch s {
 	case throng.StreamPresence:
-		out["cleanup.policy"] = &compact
+		out["cleanup.policy"], out["retention.ms"], out["segment.ms"] = &both, ms(max(c.Keep, presenceKeep)), ms(time.Hour)
 	case throng.StreamParked:
 		out["cleanup.policy"], out["retention.ms"] = &both, ms(parkedKeep)
 	case throng.StreamMotion:

@@ -113,8 +113,8 @@ func (sh *shard) sweepPlayers(now time.Time) {
 	}
 }
 
-func (r *record) next(now time.Time, region uint8) throng.Epoch {
-	r.highest = throng.NextEpoch(now, max(r.highest, r.at.Epoch), region)
+func (r *record) next(now time.Time, req session.ClaimRequest) throng.Epoch {
+	r.highest = throng.NextEpoch(now, max(r.highest, r.at.Epoch, req.Known), req.Region)
 	return r.highest
 }
 

@@ -44,7 +44,7 @@ func (r *record) member(req session.ClaimRequest, now time.Time) throng.Epoch {
 	if len(r.claims) >= session.MaxTickets {
 		r.claims = slices.Delete(r.claims, 0, 1)
 	}
-	e := r.next(now, req.Region)
+	e := r.next(now, req)
 	r.claims = append(r.claims, claim{key: req.Ticket.Key, epoch: e, until: until})
 	return e
 }
@@ -55,7 +55,7 @@ func (r *record) caller(req session.ClaimRequest, now time.Time) (*ticket, error
 		if err := r.makeRoom(now); err != nil {
 			return nil, err
 		}
-		t = &ticket{TicketRecord: session.TicketRecord{Ticket: req.Ticket, Epoch: r.next(now, req.Region)}}
+		t = &ticket{TicketRecord: session.TicketRecord{Ticket: req.Ticket, Epoch: r.next(now, req)}}
 		t.Ticket.Party = slices.Clone(req.Ticket.Party)
 		t.Ticket.Latencies, t.Ticket.Attributes = nil, nil
 		t.until = now.Add(throng.TicketTime)

@@ -56,13 +56,16 @@ func (st *Store) Claim(ctx context.Context, r session.ClaimRequest) (session.Cla
 		t := r.Ticket
 		caller := r.Player == t.Key.Caller
 		k, wish := scriptMember, ""
+		if err := checkNumbers(r.Known, 0); err != nil {
+			return err
+		}
 		if caller {
 			if err := checkTicket(t); err != nil {
 				return err
 			}
 			k, wish = scriptClaim, packWish(t)
 		}
-		got, err := st.onPlayer(ctx, k, r.Player, t.Key, bit(caller), decimal(r.Region), decimal(t.Version), wish, string(t.Place))
+		got, err := st.onPlayer(ctx, k, r.Player, t.Key, bit(caller), decimal(r.Region), decimal(t.Version), wish, string(t.Place), decimal(r.Known))
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (r *Registry) Claim(ctx context.Context, t throng.Ticket) (c throng.Claim, 
 func (r *Registry) claim(ctx context.Context, t throng.Ticket) (throng.Claim, error) {
 	c := throng.Claim{Ticket: t, Members: make([]throng.Member, 0, len(t.Party))}
 	for _, p := range t.Party {
-		res, err := r.store.Claim(ctx, ClaimRequest{Player: p, Region: r.region.Number, Ticket: t})
+		res, err := r.store.Claim(ctx, ClaimRequest{Player: p, Region: r.region.Number, Known: r.abroad(p), Ticket: t})
 		if err != nil {
 			return throng.Claim{}, fmt.Errorf("claim for %s: %w", p, err)
 		}

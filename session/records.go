@@ -43,6 +43,9 @@ func Overdue(now time.Time) time.Time { return now.Add(overdueTime) }
 type ClaimRequest struct {
 	Player throng.PlayerID
 	Region uint8 // makes the epoch
+	// Known is the highest epoch that is known beside the player's record; a new one is
+	// later.
+	Known throng.Epoch
 	// Ticket is remembered in the record of its caller; of other members only
 	// its key is.
 	Ticket throng.Ticket

@@ -40,6 +40,13 @@ type Config struct {
 	// Over hears of sessions that are over, more than once if they are ended more than
 	// once. It does not wait. Nil: nobody does.
 	Over func(id throng.SessionID, e throng.Ending)
+	// Elsewhere is the highest epoch under which another region knows the player; 0: none
+	// does. It is asked for every claim and confirm, and does not wait. Nil: there are no
+	// others.
+	Elsewhere func(p throng.PlayerID) throng.Epoch
+	// Left hears of players who were in a session that ended, more than once if it is ended
+	// more than once. It does not wait. Nil: nobody does.
+	Left func(list []Departure)
 	// Logger; nil: nothing is logged.
 	Logger *slog.Logger
 	// Metrics; nil: not registered.
@@ -58,6 +65,8 @@ type Registry struct {
 	entropy  io.Reader
 	key      func() uint8
 	over     func(id throng.SessionID, e throng.Ending)
+	abroad   func(p throng.PlayerID) throng.Epoch
+	ended    func(list []Departure)
 	shards   int // that are stamped and swept
 	log      *slog.Logger
 	metrics  *metrics
@@ -84,13 +93,19 @@ func New(c Config) (*Registry, error) {
 	r := &Registry{
 		store: c.Store, region: c.Region, courier: c.Courier, codes: c.Codes,
 		parallel: min(max(c.Parallel, 1), throng.Shards), shards: cmp.Or(c.Shards, throng.Shards),
-		entropy: c.Entropy, key: c.Key, over: c.Over, log: c.Logger, reports: make(chan struct{}, maxReports),
+		entropy: c.Entropy, key: c.Key, over: c.Over, abroad: c.Elsewhere, ended: c.Left, log: c.Logger, reports: make(chan struct{}, maxReports),
 	}
 	if r.entropy == nil {
 		r.entropy = rand.Reader
 	}
 	if r.over == nil {
 		r.over = func(throng.SessionID, throng.Ending) {}
+	}
+	if r.abroad == nil {
+		r.abroad = func(throng.PlayerID) throng.Epoch { return 0 }
+	}
+	if r.ended == nil {
+		r.ended = func([]Departure) {}
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

@@ -11,7 +11,7 @@ import (
 
 // Confirm makes a held seat an occupied one and fences the player's older one;
 // h says which server asks. Denied: a later epoch of the player is settled or
-// confirmed, or this one has left, was evicted or given up, or its hold lapsed
+// confirmed, or known of another region, or this one has left, was evicted or given up, or its hold lapsed
 // and there is no room, or the session is another incarnation's. The seat is
 // free again then and the player has to leave. Any other error: ask again.
 func (r *Registry) Confirm(ctx context.Context, h throng.Heartbeat, c throng.RosterChange) (err error) {
@@ -29,7 +29,7 @@ func (r *Registry) Confirm(ctx context.Context, h throng.Heartbeat, c throng.Ros
 	if err != nil {
 		return fmt.Errorf("seat %s in %s: %w", c.Player, h.Session, err)
 	}
-	older, err := r.store.Fence(ctx, FenceRequest{
+	older, err := r.fence(ctx, FenceRequest{
 		Player: c.Player, Epoch: c.Epoch, Session: s.ID, Place: s.Place, Key: c.Key, Revision: c.Revision,
 	})
 	if throng.KindOf(err) == throng.Denied {
@@ -44,6 +44,37 @@ func (r *Registry) Confirm(ctx context.Context, h throng.Heartbeat, c throng.Ros
 		return fmt.Errorf("fence %s for %s: %w", c.Player, s.ID, err)
 	}
 	return r.evict(ctx, older, joinedElsewhere)
+}
+
+// fence makes the seat the player's only one, unless a later one is known elsewhere.
+func (r *Registry) fence(ctx context.Context, f FenceRequest) ([]Eviction, error) {
+	if abroad := r.abroad(f.Player); abroad > f.Epoch {
+		return nil, throng.AtField(throng.Denied, "epoch", "epoch %d of %s is older than %d, of another region", f.Epoch, f.Player, abroad)
+	}
+	return r.store.Fence(ctx, f)
+}
+
+// EvictOlder puts a player out of the session where he plays if that is under an epoch
+// lower than another region's, as a newer join in this one does, and says whether
+// he had to go. Repeated: the same order.
+func (r *Registry) EvictOlder(ctx context.Context, p throng.PlayerID, than throng.Epoch) (evicted bool, err error) {
+	defer r.metrics.done("evict_older", &err)
+	if _, err := throng.ParsePlayerID("player", string(p)); err != nil {
+		return false, err
+	}
+	at, err := r.presence(ctx, p)
+	if err != nil {
+		return false, fmt.Errorf("look for %s: %w", p, err)
+	}
+	if at.State != throng.PresencePlaying || at.Epoch >= than {
+		return false, nil
+	}
+	fx, err := r.store.Evict(ctx, at.Session, throng.Member{Player: p, Epoch: at.Epoch}, joinedElsewhere)
+	if err != nil && throng.KindOf(err) != throng.NotFound {
+		return false, fmt.Errorf("evict %s from %s: %w", p, at.Session, err)
+	}
+	r.deliver(fx)
+	return len(fx.Orders) > 0, nil
 }
 
 // joinedElsewhere is why older seats are evicted.

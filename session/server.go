@@ -39,7 +39,7 @@ const maxReports = 32
 
 // Report replaces all that the registry knows of the session's seats, never its
 // holds, and makes the session again if it is lost. A player who has confirmed
-// a later epoch elsewhere is evicted. Invalid: the report contradicts itself or
+// a later epoch elsewhere, in this region or another, is evicted. Invalid: the report contradicts itself or
 // the session's ID.
 func (r *Registry) Report(ctx context.Context, rep throng.Report) (a throng.HeartbeatAnswer, err error) {
 	defer r.metrics.done("report", &err)
@@ -82,7 +82,7 @@ func (r *Registry) restore(ctx context.Context, seats []FenceRequest) error {
 	var gone []Eviction
 	for i, res := range restored {
 		switch {
-		case throng.KindOf(res.Err) == throng.Denied:
+		case throng.KindOf(res.Err) == throng.Denied, res.Err == nil && r.abroad(seats[i].Player) > seats[i].Epoch:
 			gone = append(gone, Eviction{Player: seats[i].Player, Session: seats[i].Session, Epoch: seats[i].Epoch})
 		case res.Err != nil:
 			return res.Err
@@ -221,6 +221,7 @@ func (r *Registry) end(ctx context.Context, req EndRequest) error {
 		return fmt.Errorf("end %s: %w", req.Session, err)
 	}
 	r.over(req.Session, throng.Ending{Reason: req.Reason, Failed: req.Failed})
+	r.ended(fx.Left)
 	r.deliver(fx)
 	r.publish(ctx, fx)
 	return nil

@@ -191,6 +191,7 @@ func (r *Registry) lapse(ctx context.Context, all SweepResult) error {
 		r.metrics.lapsed(req)
 		if req.Reason != "" {
 			r.over(l.Session, throng.Ending{Reason: req.Reason})
+			r.ended(fx.Left)
 			r.log.WarnContext(ctx, "session lapsed", "session", l.Session, "server", l.Server, "reason", req.Reason)
 		}
 		r.deliver(fx)

@@ -1,9 +1,10 @@
--- Claim: ARGV 2 key, 3 whether he is the caller, 4 region, 5 version, 6 wish, 7 place.
+-- Claim: ARGV 2 key, 3 whether he is the caller, 4 region, 5 version, 6 wish, 7 place, 8 the
+-- highest epoch that is known elsewhere.
 -- Answers: 0 epoch; 1 epoch, epoch of the grant, grant; 2 other content; 3 given
 -- up; 4 too many tickets, ms until one is forgotten; 5 too many players.
 local function nextEpoch()
   local ms = math.max(now - 1577836800000, 0)
-  highest = math.max(ms, math.floor(math.max(highest, epoch) / 256) + 1) * 256 + tonumber(ARGV[4])
+  highest = math.max(ms, math.floor(math.max(highest, epoch, tonumber(ARGV[8])) / 256) + 1) * 256 + tonumber(ARGV[4])
   return highest
 end
 local place = placeNumber(ARGV[7])
