@@ -27,8 +27,11 @@ import (
 
 // TestMain lets this binary be a process that consumes.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "consume" {
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "consume":
 		os.Exit(consume(os.Args[2]))
+	case len(os.Args) == 3 && os.Args[1] == "rate":
+		os.Exit(consumeRate(os.Args[2]))
 	}
 	os.Exit(m.Run())
 }

@@ -20,8 +20,8 @@ type verdict struct {
 }
 
 // judgeMotion looks at a player's samples, by time, that end within the window
-// before at. It returns what is measured over what is allowed, and that in words;
-// 0: too little is known.
+// before at. It returns what is measured over what is allowed, and from 1 on that in
+// words; 0: too little is known.
 func judgeMotion(r *Rule, samples []measure, at int64) (float64, string) {
 	var sum measure
 	ms, way, allowed := int64(0), 0.0, 0.0
@@ -37,24 +37,30 @@ func judgeMotion(r *Rule, samples []measure, at int64) (float64, string) {
 		way += float64(s.way)
 		allowed += float64(s.allowed)
 	}
-	window := r.Window.String()
+	seconds, measured := float64(ms)/1000, 0.0
+	switch {
+	case r.Kind == KindTeleport:
+		measured = float64(sum.jumps)
+	case ms < r.Least.Milliseconds():
+	case r.Kind == KindSpeed && allowed > 0:
+		measured = way / allowed
+	case r.Kind == KindInputs && ms > 0:
+		measured = float64(sum.presses) / seconds
+	}
+	score := measured / r.Limit
+	if score < 1 { // nearly always: nobody reads the words
+		return score, ""
+	}
 	switch r.Kind {
 	case KindSpeed:
-		if ms < r.Least.Milliseconds() || allowed <= 0 {
-			return 0, ""
-		}
-		return way / allowed / r.Limit, fmt.Sprintf("went %.1f units in %.1f s, %.2f times what the place's max_speed allows; the limit is %.2f times", way, float64(ms)/1000, way/allowed, r.Limit)
+		return score, fmt.Sprintf("went %.1f units in %.1f s, %.2f times what the place's max_speed allows; the limit is %.2f times", way, seconds, measured, r.Limit)
 	case KindTeleport:
-		return float64(sum.jumps) / r.Limit, fmt.Sprintf("moved %d times farther at once than max_speed and %s explain, within %s; the limit is %.0f", sum.jumps, r.Slack, window, r.Limit)
+		return score, fmt.Sprintf("moved %d times farther at once than max_speed and %s explain, within %s; the limit is %.0f", sum.jumps, r.Slack, r.Window, r.Limit)
 	case KindInputs:
-		if ms < r.Least.Milliseconds() || ms == 0 {
-			return 0, ""
-		}
-		rate := float64(sum.presses) / (float64(ms) / 1000)
-		return rate / r.Limit, fmt.Sprintf("pressed buttons %.1f times a second for %.1f s; the limit is %.1f", rate, float64(ms)/1000, r.Limit)
+		return score, fmt.Sprintf("pressed buttons %.1f times a second for %.1f s; the limit is %.1f", measured, seconds, r.Limit)
 	case KindGain, KindDevice:
 	}
-	return 0, ""
+	return score, ""
 }
 
 // gain is what a player was given of an item.

@@ -142,8 +142,8 @@ func (k *Keeper) sample(e *throng.EventRecord, at int64) error {
 	i, _ := slices.BinarySearchFunc(p.samples, m, func(a, b measure) int { return int(a.at - b.at) })
 	p.samples = slices.Insert(p.samples, i, m)
 	newest := p.samples[len(p.samples)-1].at
-	drop := 0
-	for drop < len(p.samples) && (p.samples[drop].at <= newest-2*k.motionWindow() || len(p.samples)-drop > mostMeasures) {
+	drop, old := 0, newest-2*k.motionWindow()
+	for drop < len(p.samples) && (p.samples[drop].at <= old || len(p.samples)-drop > mostMeasures) {
 		drop++
 	}
 	p.samples = slices.Delete(p.samples, 0, drop)

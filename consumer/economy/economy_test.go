@@ -1,11 +1,13 @@
 package economy_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/bolt"
 	"github.com/throng-gg/throng/consumer"
 	"github.com/throng-gg/throng/consumer/economy"
 	"github.com/throng-gg/throng/contract"
@@ -240,20 +243,33 @@ func TestCrashEverywhere(t *testing.T) {
 	}
 }
 
-// BenchmarkEconomy is events a second of one partition's rules.
+// BenchmarkEconomy is events a second of one partition, with its store in memory, and
+// in a file beside the file alone.
 func BenchmarkEconomy(b *testing.B) {
-	events := ledgerDays(20_000)
-	k := economy.New(economy.Config{Catalogs: catalog(b), Files: folder{}, Now: time.Now})
-	count := 0
-	for b.Loop() {
-		for i := range events {
-			if err := k.Apply(&throng.EventRecord{Event: events[i]}); err != nil {
+	load := contract.ConsumerLoad{
+		Stream: throng.StreamEconomy, Now: time.Now, Events: ledgerDays(20_000),
+		New: func(s consumer.Shard) consumer.Keeper {
+			return economy.New(economy.Config{Shard: s, Catalogs: catalog(b), Files: folder{}, Now: time.Now})
+		},
+		Each: func(e *throng.Event, round int) {
+			e.Time = e.Time.Add(time.Duration(round) * 20_000 * time.Second)
+			e.Data = bytes.Replace(e.Data, []byte(`"id":"t`), fmt.Appendf(nil, `"id":"r%d-t`, round), 1)
+		},
+	}
+	b.Run("memory", func(b *testing.B) {
+		load.Store = memory.NewShards()
+		contract.ConsumerRate(b, load)
+	})
+	b.Run("bolt", func(b *testing.B) {
+		open := func() consumer.Store {
+			file, err := bolt.Open(bolt.Config{Path: filepath.Join(b.TempDir(), "consumers.db")})
+			if err != nil {
 				b.Fatal(err)
 			}
-			if count++; count%5000 == 0 {
-				k.Changes(begun)
-			}
+			b.Cleanup(func() { _ = file.Close() })
+			return file.Shards()
 		}
-	}
-	b.ReportMetric(float64(count)/b.Elapsed().Seconds(), "events/s")
+		load.Store, load.Bare = open(), open()
+		contract.ConsumerRate(b, load)
+	})
 }

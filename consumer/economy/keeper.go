@@ -182,7 +182,7 @@ func (k *Keeper) flow(d *throng.LedgerPosted, at int64) {
 		if strings.HasPrefix(l.Account, "@") || l.Change == 0 {
 			continue
 		}
-		key := fmt.Sprintf("d/%d/%s/%s", day, d.Game, kind(l.Item))
+		key := "d/" + strconv.Itoa(int(day)) + "/" + string(d.Game) + "/" + kind(l.Item)
 		f := k.days[key]
 		if f == nil {
 			if len(k.days) >= mostDays {
