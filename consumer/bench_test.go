@@ -117,7 +117,7 @@ func rate(b *testing.B, url string, processes int) (took time.Duration, events i
 				}
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -181,3 +181,6 @@ type nowhere struct{}
 
 // Put keeps nothing.
 func (nowhere) Put(context.Context, string, []byte) error { return nil }
+
+// Update keeps nothing.
+func (nowhere) Update(context.Context, string, func([]byte) []byte) error { return nil }
