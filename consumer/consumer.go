@@ -116,7 +116,7 @@ func (c *Consumer) step(ctx context.Context, s *shard, batch []throng.EventRecor
 		c.metrics.failures.Inc()
 		return fmt.Errorf("%s of %s, partition %d: %w", s.id.Group, s.id.Stream, s.id.Partition, err)
 	}
-	if err := s.keeper.Act(ctx); err != nil { // what is to be done stands in the rows
+	if err := s.keeper.Act(ctx, s.number); err != nil { // what is to be done stands in the rows
 		c.metrics.failures.Inc()
 		c.cfg.Logger.WarnContext(ctx, "what events ask for was not done, it is tried again", "group", s.id.Group, "err", err)
 	}

@@ -54,7 +54,7 @@ func (k *tally) Changes(time.Time) []consumer.Row {
 	return rows
 }
 
-func (k *tally) Act(context.Context) error { return nil }
+func (k *tally) Act(context.Context, uint64) error { return nil }
 
 func tallyEvents(n int) []throng.Event {
 	out := make([]throng.Event, n)

@@ -188,6 +188,13 @@ func (f fatedFiles) Put(ctx context.Context, name string, data []byte) error {
 	return err
 }
 
+func (f fatedFiles) Update(ctx context.Context, name string, change func(old []byte) []byte) error {
+	f.fate.pass("file")
+	err := f.files.Update(ctx, name, change)
+	f.fate.pass("filed")
+	return err
+}
+
 // fatedSink says on the way out of the process when it has partitions.
 type fatedSink struct {
 	consumer.Sink

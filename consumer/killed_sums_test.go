@@ -74,7 +74,8 @@ offers: {potion: {price: {gold: 5}, gives: {potion: 1}}}
 
 // files is where consumers write.
 type files interface {
-	Put(ctx context.Context, name string, data []byte) error
+	analytics.Files
+	economy.Files
 }
 
 // jail keeps bans as files, each once by its name.

@@ -68,8 +68,10 @@ type Keeper interface {
 	Changes(now time.Time) []Row
 	// Act does what the stored rows ask for outside of the store, and notes in
 	// rows that it is done. It may have to do again what was done before a crash,
-	// which has to change nothing. An error: it is called again later.
-	Act(ctx context.Context) error
+	// which has to change nothing; and another process may have done more meanwhile:
+	// commit is the number of the shard's last commit, as far as is known here. An
+	// error: it is called again later.
+	Act(ctx context.Context, commit uint64) error
 }
 
 // Parker takes events that cannot be applied.

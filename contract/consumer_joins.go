@@ -53,4 +53,4 @@ func (k *joins) Changes(time.Time) (rows []consumer.Row) {
 	return rows
 }
 
-func (k *joins) Act(context.Context) error { return nil }
+func (k *joins) Act(context.Context, uint64) error { return nil }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/contract"
 	"github.com/throng-gg/throng/disk"
 )
 
@@ -44,4 +45,13 @@ func TestFilesLeaveNothingBeside(t *testing.T) {
 	if err := files.Put(t.Context(), "../out", nil); throng.KindOf(err) != throng.Invalid || err == nil {
 		t.Errorf("outside of the folder: got %v, want Invalid", err)
 	}
+}
+
+func TestFilesContract(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	contract.Files(t, func() contract.FileStore { return disk.Files{Dir: dir} }, func(name string) []byte {
+		data, _ := os.ReadFile(filepath.Join(dir, name))
+		return data
+	})
 }

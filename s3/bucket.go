@@ -48,9 +48,18 @@ var errSame = errors.New("it is the same")
 
 // get reads a small object. errSame: its tag is the known one. NotFound: there
 // is none.
-func (b *bucket) get(ctx context.Context, key, known string) (o object, err error) {
+func (b *bucket) get(ctx context.Context, key, known string) (object, error) {
+	return b.read(ctx, key, known, maxSmall)
+}
+
+// read is get of an object of at most so many bytes.
+func (b *bucket) read(ctx context.Context, key, known string, most int64) (o object, err error) {
 	defer b.metrics.done("get", time.Now(), &err)
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	limit := callTime
+	if most > maxSmall {
+		limit = bytesTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	in := &awss3.GetObjectInput{Bucket: &b.bucket, Key: aws.String(b.prefix + key)}
 	if known != "" {
@@ -61,12 +70,12 @@ func (b *bucket) get(ctx context.Context, key, known string) (o object, err erro
 		return object{}, b.fault("read", key, err)
 	}
 	defer func() { _ = out.Body.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(out.Body, maxSmall+1))
+	content, err := io.ReadAll(io.LimitReader(out.Body, most+1))
 	if err != nil {
 		return object{}, b.fault("read", key, err)
 	}
-	if len(content) > maxSmall {
-		return object{}, throng.Errorf(throng.Internal, "%s: %s has more than %d bytes", b.name, key, maxSmall)
+	if int64(len(content)) > most {
+		return object{}, throng.Errorf(throng.Internal, "%s: %s has more than %d bytes", b.name, key, most)
 	}
 	return object{content: content, tag: aws.ToString(out.ETag), stamp: out.Metadata[stampField]}, nil
 }

@@ -378,3 +378,17 @@ func TestFiles(t *testing.T) {
 		t.Errorf("no bucket: got %v", err)
 	}
 }
+
+func TestFilesContract(t *testing.T) {
+	server := s3test.Start(t)
+	contract.Files(t, func() contract.FileStore {
+		f, err := s3.OpenFiles(t.Context(), server.URL("files"), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		return f
+	}, func(name string) []byte {
+		data, _ := os.ReadFile(server.File("files/" + name))
+		return data
+	})
+}

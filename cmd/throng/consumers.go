@@ -110,6 +110,9 @@ func newConsumers(c *control) (*consumers, error) {
 		{"economy", []throng.Stream{throng.StreamEconomy}, func(s consumer.Shard) consumer.Keeper {
 			return economy.New(economy.Config{
 				Shard: s, Catalogs: known, Files: files, FileEvery: flags.NumbersEvery, Now: time.Now,
+				Newer: func(name string) {
+					logger.Warn("a day's file was not written: the one that is there is of a later commit, of another process, or of another store of shards", "file", name)
+				},
 				Flagged: func(f economy.Flag) {
 					logger.Warn("a transfer does not fit", "kind", f.Kind, "player", string(f.Player), "transfer", string(f.Transfer), "evidence", f.Evidence)
 				},

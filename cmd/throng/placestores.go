@@ -7,6 +7,7 @@ import (
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/auth"
 	"github.com/throng-gg/throng/consumer/analytics"
+	"github.com/throng-gg/throng/consumer/economy"
 	"github.com/throng-gg/throng/disk"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/s3"
@@ -25,13 +26,19 @@ type drainStore interface {
 	List(ctx context.Context) ([]throng.FleetDrain, error)
 }
 
+// numberStore is where consumers leave what people read.
+type numberStore interface {
+	analytics.Files
+	economy.Files
+}
+
 // placeStores is what replicas share beside the registry.
 type placeStores struct {
 	records  place.Records
 	packages place.Packages
 	keys     auth.KeyStore
 	drains   drainStore
-	numbers  analytics.Files             // nil: a folder of the consumers
+	numbers  numberStore                 // nil: a folder of the consumers
 	run      func(context.Context) error // until its context ends
 }
 

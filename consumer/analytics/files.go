@@ -59,7 +59,7 @@ func (k *Keeper) freeze(now time.Time) *frozen {
 }
 
 // Act writes what is frozen into files and posts live numbers; see consumer.Keeper.
-func (k *Keeper) Act(ctx context.Context) error {
+func (k *Keeper) Act(ctx context.Context, _ uint64) error {
 	for _, n := range slices.Sorted(maps.Keys(k.frozen)) {
 		if err := k.write(ctx, k.frozen[n]); err != nil {
 			return err

@@ -283,7 +283,7 @@ func TestCheatsAreFound(t *testing.T) {
 			kind.play(t, k, uint64(1000*n+i), fmt.Sprint(kind.name, i), kind.at(i))
 		}
 	}
-	if err := k.Act(t.Context()); err != nil {
+	if err := k.Act(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	found := c.banned()
@@ -340,7 +340,7 @@ func TestNobodyHonestIsBanned(t *testing.T) {
 		p.rate = []float64{1, 3, 8, 14}[h%4]
 		p.judge(t, k, 3600, 500)
 		k.Changes(begun)
-		if err := k.Act(t.Context()); err != nil {
+		if err := k.Act(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -430,7 +430,7 @@ func TestReportBansNobody(t *testing.T) {
 	p := player(1, "ada")
 	p.leap, p.every = 50, 2
 	p.judge(t, k, 30, 0)
-	if err := k.Act(t.Context()); err != nil {
+	if err := k.Act(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if len(c.bans) != 1 || len(c.evicted) != 0 {

@@ -272,7 +272,7 @@ func (k *Keeper) flag(v verdict) {
 }
 
 // Act carries out flags; see consumer.Keeper.
-func (k *Keeper) Act(ctx context.Context) error {
+func (k *Keeper) Act(ctx context.Context, _ uint64) error {
 	for id, b := range k.pending {
 		if err := k.cfg.Bans.Put(ctx, b); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -47,8 +48,10 @@ func catalog(t testing.TB) catalogs {
 // folder keeps files.
 type folder map[string][]byte
 
-func (f folder) Put(_ context.Context, name string, data []byte) error {
-	f[name] = slices.Clone(data)
+func (f folder) Update(_ context.Context, name string, change func(old []byte) []byte) error {
+	if data := change(f[name]); data != nil {
+		f[name] = slices.Clone(data)
+	}
 	return nil
 }
 
@@ -107,7 +110,7 @@ func play(t *testing.T, events []throng.Event) (flags []string, files folder) {
 		}
 	}
 	k.Changes(begun)
-	if err := k.Act(t.Context()); err != nil {
+	if err := k.Act(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range slices.Sorted(keys(files)) {
@@ -184,6 +187,83 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		t.Errorf("flags: got %q, want none", got)
 	}
 }
+
+// TestWhoLostItsShardWritesNothingOld: a process that still believes to have a shard
+// leaves a day's file as another one wrote it since, until it is as far itself.
+func TestWhoLostItsShardWritesNothingOld(t *testing.T) {
+	t.Parallel()
+	b := &book{}
+	for i := range 4 {
+		b.reward(fmt.Sprint("t", i), "ada", time.Duration(i)*time.Second, 10, 10)
+	}
+	store, files, now, refused := memory.NewShards(), folder{}, time.Now(), 0
+	process := func() *consumer.Consumer {
+		c, err := consumer.New(consumer.Config{
+			Group: "economy", Store: store, Parker: parker{}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			New: func(s consumer.Shard) consumer.Keeper {
+				return economy.New(economy.Config{
+					Shard: s, Catalogs: catalog(t), Files: files, FileEvery: time.Minute, Now: func() time.Time { return now },
+					Newer: func(string) { refused++ },
+				})
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	handle := func(c *consumer.Consumer, from, to int) {
+		t.Helper()
+		var batch []throng.EventRecord
+		for i := from; i < to; i++ {
+			batch = append(batch, throng.EventRecord{Event: b.events[i], Offset: int64(i)})
+		}
+		if err := c.Handle(t.Context(), throng.StreamEconomy, 0, batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	idle := func(c *consumer.Consumer) {
+		t.Helper()
+		now = now.Add(time.Hour)
+		if err := c.Idle(t.Context(), throng.StreamEconomy, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(when string, net int64) {
+		t.Helper()
+		var day struct{ Flows []struct{ Net int64 } }
+		if len(files) != 1 {
+			t.Fatalf("%s: %d files, want one", when, len(files))
+		}
+		for _, data := range files {
+			if err := json.Unmarshal(data, &day); err != nil || len(day.Flows) != 1 || day.Flows[0].Net != net {
+				t.Errorf("%s: got %s, %v, want a net of %d", when, data, err, net)
+			}
+		}
+	}
+	loser, winner := process(), process()
+	handle(loser, 0, 2) // writes the file, and
+	now = now.Add(time.Second)
+	handle(loser, 2, 4) // has more to write, but not yet
+	want("at first", 10)
+	handle(winner, 4, 8)
+	want("with all of it", 40)
+	idle(loser)
+	want("after the one that lost the shard had time", 40)
+	if refused != 1 {
+		t.Errorf("it heard %d times that there is a newer file, want once", refused)
+	}
+	loser.Lost(throng.StreamEconomy, 0) // and gets it again
+	idle(loser)
+	want("after it loaded the shard", 40)
+	if refused != 1 {
+		t.Error("it is as far now, and did not write its file")
+	}
+}
+
+type parker struct{}
+
+func (parker) Park(context.Context, string, throng.EventRecord, string) error { return nil }
 
 // ledgerDays is transfers of some players; one in 50 is told wrongly.
 func ledgerDays(n int) []throng.Event {

@@ -37,6 +37,10 @@ type Config struct {
 	Now       func() time.Time
 	// Flagged hears of each flag; nil: nobody does.
 	Flagged func(Flag)
+	// Newer hears of a day's file that was not written, because the one that is there
+	// is of a later commit: another process has the shard, or had it in another store.
+	// Nil: nobody does.
+	Newer func(name string)
 }
 
 // Flag is something that does not fit.
@@ -358,11 +362,12 @@ func (k *Keeper) Changes(time.Time) []consumer.Row {
 
 // dayFile is what is found of a shard's day.
 type dayFile struct {
-	Day   string         `json:"day"`
-	Flows []dayFlow      `json:"flows"`
-	Flags []Flag         `json:"flags"`
-	More  int            `json:"more,omitempty"`  // flags that are not listed
-	Kinds map[string]int `json:"kinds,omitempty"` // of flags, how many
+	Day    string         `json:"day"`
+	Number uint64         `json:"number"` // of the shard's commit: what it says is older than what a higher one does
+	Flows  []dayFlow      `json:"flows"`
+	Flags  []Flag         `json:"flags"`
+	More   int            `json:"more,omitempty"`  // flags that are not listed
+	Kinds  map[string]int `json:"kinds,omitempty"` // of flags, how many
 }
 
 type dayFlow struct {
@@ -375,19 +380,34 @@ type dayFlow struct {
 }
 
 // Act writes the files of days that changed; see consumer.Keeper.
-func (k *Keeper) Act(ctx context.Context) error {
+func (k *Keeper) Act(ctx context.Context, commit uint64) error {
 	now := k.cfg.Now()
 	if len(k.files) == 0 || now.Sub(k.written) < k.cfg.FileEvery && now.After(k.written) {
 		return nil
 	}
 	for _, day := range slices.Sorted(maps.Keys(k.files)) {
-		data, err := json.Marshal(k.file(day))
+		file := k.file(day)
+		file.Number = commit
+		data, err := json.Marshal(file)
 		if err != nil {
 			return err
 		}
 		name := fmt.Sprintf("economy/day=%s/%s-%s-%d.json", dayText(day), k.cfg.Shard.Group, k.cfg.Shard.Stream, k.cfg.Shard.Partition)
-		if err := k.cfg.Files.Put(ctx, name, data); err != nil {
+		newer := false
+		err = k.cfg.Files.Update(ctx, name, func(old []byte) []byte {
+			var there struct {
+				Number uint64 `json:"number"`
+			}
+			if newer = json.Unmarshal(old, &there) == nil && there.Number > commit; newer {
+				return nil
+			}
+			return data
+		})
+		if err != nil {
 			return err
+		}
+		if newer && k.cfg.Newer != nil {
+			k.cfg.Newer(name)
 		}
 		delete(k.files, day)
 	}

@@ -16,7 +16,8 @@ type Catalogs interface {
 
 // Files keeps what was found.
 type Files interface {
-	// Put keeps a file under its name, whole or not at all. A second time: it is
-	// replaced.
-	Put(ctx context.Context, name string, data []byte) error
+	// Update replaces a file, whole or not at all, by what change makes of it; nobody
+	// else does so meanwhile. old is nil when there is none; nil is returned for no
+	// change. change may be called several times.
+	Update(ctx context.Context, name string, change func(old []byte) []byte) error
 }
