@@ -24,8 +24,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/throng
-	$(GO) build -trimpath -o $(BIN) ./cmd/throng
+build: ## build bin/throng, and bin/throng-gameserver, which it starts
+	$(GO) build -trimpath -o $(dir $(BIN)) ./cmd/throng ./cmd/throng-gameserver
 
 .PHONY: run
 run: build ## start the whole platform at http://127.0.0.1:7700 (ADDR, DATA)
@@ -101,9 +101,9 @@ cluster-down: ## end it, with all that runs in it
 
 .PHONY: images
 images: ## write dist/images/throng-VERSION.tar, for ctr images import or docker load
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -trimpath -ldflags '-s -w' -o dist/linux-$(ARCH)/throng ./cmd/throng
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) $(GO) build -trimpath -ldflags '-s -w' -o dist/linux-$(ARCH)/ ./cmd/throng ./cmd/throng-gameserver
 	$(GO) run ./deploy/image/mkimage -o dist/images/throng-$(VERSION).tar -name $(IMAGE):$(VERSION) -arch $(ARCH) \
-		/throng=dist/linux-$(ARCH)/throng
+		/throng=dist/linux-$(ARCH)/throng /throng-gameserver=dist/linux-$(ARCH)/throng-gameserver
 	@echo "$(IMAGE):$(VERSION) is in dist/images/throng-$(VERSION).tar"
 
 .PHONY: soak

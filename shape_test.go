@@ -95,7 +95,10 @@ var mayImport = map[string][]string{
 	"edge/dns":               {},
 	"edge/gateway":           {"wire/netcode"},
 	"edge/breaker":           {},
+	"cmd/command":            {"client", "event", "kafka", "trace"},
+	"cmd/host":               {"cmd/command", "client", "disk", "gameserver", "place", "script", "trace", "udp", "webtransport", "wire", "wire/netcode", "agones/sdk"},
 	"cmd/throng":             {"*"},
+	"cmd/throng-gameserver":  {"cmd/command", "cmd/host"},
 
 	"test/agones":             {"test/agones/object", "test/agones/allocation", "test/agones/control", "test/agones/sidecar"},
 	"test/agones/object":      {},

@@ -18,6 +18,7 @@ import (
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones"
 	"github.com/throng-gg/throng/agones/autoscale"
+	"github.com/throng-gg/throng/cmd/command"
 )
 
 // autoscalerFlags say where Agones' FleetAutoscalers are answered.
@@ -45,7 +46,7 @@ type autoscaler struct {
 	webhook  *autoscale.Webhook
 	listener net.Listener
 	server   *http.Server
-	files    *watched[*tls.Certificate] // nil: plain
+	files    *command.Watched[*tls.Certificate] // nil: plain
 	logger   *slog.Logger
 	expires  prometheus.Gauge
 	url      string
@@ -74,8 +75,8 @@ func newAutoscaler(e *env, c autoscalerConfig) (*autoscaler, error) {
 	}
 	if f.AutoscalerCert != "" {
 		a.url = "https://"
-		a.files = &watched[*tls.Certificate]{files: []string{f.AutoscalerCert, f.AutoscalerKey}, logger: c.Logger, load: f.load}
-		if _, err := a.files.get(); err != nil {
+		a.files = &command.Watched[*tls.Certificate]{Files: []string{f.AutoscalerCert, f.AutoscalerKey}, Logger: c.Logger, Load: f.load}
+		if _, err := a.files.Get(); err != nil {
 			return nil, err
 		}
 	}
@@ -106,7 +107,7 @@ func newAutoscaler(e *env, c autoscalerConfig) (*autoscaler, error) {
 	if a.files != nil {
 		a.server.TLSConfig = &tls.Config{
 			MinVersion:     tls.VersionTLS12, // Agones' client speaks 1.3; older ones of Go may not
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.files.get() },
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.files.Get() },
 		}
 	}
 	return a, nil
@@ -178,7 +179,7 @@ func (a *autoscaler) watchCertificate(ctx context.Context) error {
 }
 
 func (a *autoscaler) checkCertificate(ctx context.Context, now time.Time) {
-	certificate, err := a.files.get()
+	certificate, err := a.files.Get()
 	if err != nil {
 		return // there always was one
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/bot"
+	"github.com/throng-gg/throng/cmd/host"
 	"github.com/throng-gg/throng/examples"
 	"github.com/throng-gg/throng/gameserver"
 	"github.com/throng-gg/throng/place"
@@ -35,7 +36,7 @@ func newArenaScene(seed uint64, players int) (*arenaScene, error) {
 	}
 	s := &arenaScene{world: gameserver.NewWorld(), rate: manifest.TickRate}
 	s.vm, err = script.New(script.Config{
-		Files: files, Entry: manifest.Entry, World: scriptWorld{s.world}, Seed: seed, Capacity: players,
+		Files: files, Entry: manifest.Entry, World: host.ScriptWorld{World: s.world}, Seed: seed, Capacity: players,
 	})
 	if err != nil {
 		return nil, err

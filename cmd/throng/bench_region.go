@@ -25,6 +25,7 @@ import (
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/load"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/process"
@@ -168,7 +169,7 @@ func (r *benchRegion) begin(e *env, args []string) error {
 			return throng.AtField(throng.Invalid, "--data", "is needed with --addr: the region's data folder")
 		}
 		for _, addr := range r.flags.Addr {
-			url, err := doorURL(addr)
+			url, err := command.DoorURL(addr)
 			if err != nil {
 				return err
 			}

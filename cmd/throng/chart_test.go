@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -12,11 +13,13 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/throng-gg/throng/cmd/host"
 )
 
 // TestChartSpeaksOurLanguage: the flags that the Helm chart starts the control
-// plane with, and the environment that it gives game servers, are those of this
-// program.
+// plane with, and the environment that it gives game servers, are those of
+// our programs.
 func TestChartSpeaksOurLanguage(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../deploy/testdata/*.golden.yaml")
@@ -67,16 +70,20 @@ func TestChartSpeaksOurLanguage(t *testing.T) {
 // podOf is what a pod's container is started with.
 type podOf struct {
 	Containers []struct {
-		Args []string
-		Env  []struct{ Name, Value string }
+		Command []string
+		Args    []string
+		Env     []struct{ Name, Value string }
 	}
 }
 
 func started(t *testing.T, file string, pod podOf) {
 	t.Helper()
 	c := pod.Containers[0]
-	var commands cli
-	parser, err := newParser(&commands, newFileResolver(), kong.Writers(io.Discard, io.Discard))
+	parser, err := newParser(new(cli), newFileResolver(), kong.Writers(io.Discard, io.Discard))
+	program := strings.Join(c.Command, " ")
+	if program == "/throng-gameserver" {
+		parser, err = kong.New(new(host.Command), kong.Writers(io.Discard, io.Discard))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,25 +110,20 @@ func started(t *testing.T, file string, pod podOf) {
 		case strings.HasPrefix(e.Name, "AWS_"): // read by the AWS SDK
 		case !known[e.Name]:
 			t.Errorf("%s: no flag reads %s from the environment", file, e.Name)
-		case args[0] == "gameserver":
-			args = append(args, flagOf(parser.Model.Node, "gameserver", e.Name)+"="+e.Value)
+		case program != "":
+			args = append(args, flagOf(parser.Model.Node, e.Name)+"="+e.Value)
 		}
 	}
 	if _, err := parser.Parse(args); err != nil {
-		t.Errorf("%s: throng %s: %v", file, strings.Join(args, " "), err)
+		t.Errorf("%s: %s %s: %v", file, cmp.Or(program, "throng"), strings.Join(args, " "), err)
 	}
 }
 
 // flagOf is the flag that a variable of the environment sets.
-func flagOf(n *kong.Node, command, variable string) string {
-	for _, child := range n.Children {
-		if child.Name != command {
-			continue
-		}
-		for _, f := range child.Flags {
-			if slices.Contains(f.Envs, variable) {
-				return "--" + f.Name
-			}
+func flagOf(n *kong.Node, variable string) string {
+	for _, f := range n.Flags {
+		if slices.Contains(f.Envs, variable) {
+			return "--" + f.Name
 		}
 	}
 	return "--no-flag-for-" + variable

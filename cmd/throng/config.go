@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -15,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/cmd/command"
 )
 
 // fileFlags name a configuration file.
@@ -22,14 +21,13 @@ type fileFlags struct {
 	Config string `env:"THRONG_CONFIG" type:"path" help:"Configuration file (YAML). Flags come before the environment, the environment before the file." placeholder:"FILE"`
 }
 
-// newParser makes the command line, a *cli or a part of it. Flags that are not
-// given are taken from the environment, then from the configuration file.
+// newParser makes the command line, a *cli. Flags that are not given are taken from the environment, then from the configuration file.
 func newParser(commands any, files *fileResolver, options ...kong.Option) (*kong.Kong, error) {
 	return kong.New(commands, append([]kong.Option{
 		kong.Name("throng"),
 		kong.Description("Throng places players into game sessions and runs the servers that they play on."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": command.Version()},
 		kong.PostBuild(nameEnvironment),
 		kong.ValueFormatter(helpOf),
 		kong.Resolvers(files),
@@ -133,8 +131,8 @@ func (r *fileResolver) find(ctx *kong.Context, parent *kong.Path, flag *kong.Fla
 }
 
 // configOf is the configuration file of a command, by flag or environment.
-func configOf(ctx *kong.Context, command *kong.Node) string {
-	for _, f := range command.Flags {
+func configOf(ctx *kong.Context, node *kong.Node) string {
+	for _, f := range node.Flags {
 		if f.Name == configFlag {
 			name, _ := ctx.FlagValue(f).(string)
 			return name
@@ -153,26 +151,11 @@ func envOf(flag *kong.Flag) string {
 	return ""
 }
 
-// logFlags say how a part logs. Logs go to standard error. Game servers log at
-// the level of the control plane that has them started.
-type logFlags struct {
-	LogLevel  slog.Level `default:"INFO" env:"THRONG_LOG_LEVEL" enum:"DEBUG,INFO,WARN,ERROR" help:"Least level that is logged."`
-	LogFormat string     `default:"text" enum:"text,json" help:"text for people, json for machines."`
-}
-
-func (f logFlags) logger(e *env) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: f.LogLevel}
-	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(e.err, opts))
-	}
-	return slog.New(slog.NewTextHandler(e.err, opts))
-}
-
 // doorFlags say which region a command speaks to, and as whom.
 type doorFlags struct {
 	Addr  string `default:"http://127.0.0.1:7700" env:"THRONG_ADDR" help:"URL of the region's door, or of several, separated by commas: the next one is tried when one is not reached." placeholder:"URL,..."`
 	Token string `env:"THRONG_TOKEN" help:"Access token. Without one, a development region is asked for it."`
-	callFlags
+	command.CallFlags
 }
 
 // creatorFlags say the same for what creators do.
@@ -183,32 +166,8 @@ type creatorFlags struct {
 
 // url checks the doors' addresses.
 func (f doorFlags) url() (string, error) {
-	doors, err := doorURLs(f.Addr)
+	doors, err := command.DoorURLs(f.Addr)
 	return strings.Join(doors, ","), err
-}
-
-// doorURLs checks one address or several, separated by commas.
-func doorURLs(addrs string) ([]string, error) {
-	var doors []string
-	for addr := range strings.SplitSeq(addrs, ",") {
-		door, err := doorURL(strings.TrimSpace(addr))
-		if err != nil {
-			return nil, err
-		}
-		doors = append(doors, door)
-	}
-	return doors, nil
-}
-
-func doorURL(addr string) (string, error) {
-	if !strings.Contains(addr, "://") {
-		addr = "http://" + addr
-	}
-	u, err := url.Parse(addr)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", throng.AtField(throng.Invalid, "--addr", "%q is not a URL like http://127.0.0.1:7700", addr)
-	}
-	return strings.TrimRight(u.String(), "/"), nil
 }
 
 // relaxCollector lets the heap grow to five times what is alive before it is
@@ -231,7 +190,21 @@ func listen(e *env, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// self is the path of this program, which game servers are started from.
+// gameServer is the path of the program of game servers, which stands beside this
+// one. NotFound: it does not.
+func gameServer() (string, error) {
+	exe, err := self()
+	if err != nil {
+		return "", err
+	}
+	beside := filepath.Join(filepath.Dir(exe), "throng-gameserver")
+	if _, err := os.Stat(beside); err != nil {
+		return "", throng.Errorf(throng.NotFound, "the program of game servers must be beside this one (make build): %w", err)
+	}
+	return beside, nil
+}
+
+// self is the path of this program.
 func self() (string, error) {
 	path, err := os.Executable()
 	if err != nil {

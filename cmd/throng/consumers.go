@@ -120,12 +120,12 @@ func newConsumers(c *control) (*consumers, error) {
 		}},
 	} {
 		sink, err := consumer.New(consumer.Config{
-			Group: group.name, Store: out.shards, Parker: c.events.log, New: group.keeper, Now: time.Now, Logger: logger, Metrics: c.cfg.metrics,
+			Group: group.name, Store: out.shards, Parker: c.events.Log, New: group.keeper, Now: time.Now, Logger: logger, Metrics: c.cfg.metrics,
 		})
 		if err != nil {
 			return nil, errors.Join(err, out.close())
 		}
-		member, err := c.events.log.Group(out.member(c.cfg.region.ID, kafka.GroupConfig{Group: group.name, Streams: group.streams, Handler: sink}))
+		member, err := c.events.Log.Group(out.member(c.cfg.region.ID, kafka.GroupConfig{Group: group.name, Streams: group.streams, Handler: sink}))
 		if err != nil {
 			return nil, errors.Join(err, out.close())
 		}

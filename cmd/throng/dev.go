@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/cmd/command"
+	"github.com/throng-gg/throng/cmd/host"
 	"github.com/throng-gg/throng/examples"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/process"
@@ -26,7 +28,7 @@ type devCmd struct {
 	fileFlags
 	groundFlags
 	serverLimits
-	callFlags // of its game servers, and of other regions' doors
+	command.CallFlags // of its game servers, and of other regions' doors
 	regionsFlags
 
 	Gateway string `help:"Run a gateway, too, that players connect to in place of game servers." placeholder:"IP:PORT"`
@@ -39,7 +41,7 @@ type serverLimits struct {
 	ServerMemory int     `default:"256" help:"Memory of one game server, MiB; 0: unlimited." placeholder:"MIB"`
 	ServerCPU    float64 `default:"1" help:"Processors that one game server may use; 0: unlimited." placeholder:"N"`
 	// ServerCommand is split at spaces.
-	ServerCommand string `help:"Program of an engine of your own, with its arguments, in place of throng gameserver; see docs/engines.md." placeholder:"COMMAND"`
+	ServerCommand string `help:"Program of an engine of your own, with its arguments, in place of throng-gameserver; see docs/engines.md." placeholder:"COMMAND"`
 }
 
 // command is what game servers are started with.
@@ -47,8 +49,8 @@ func (l serverLimits) command() ([]string, error) {
 	if own := strings.Fields(l.ServerCommand); len(own) > 0 {
 		return own, nil
 	}
-	exe, err := self()
-	return []string{exe, "gameserver"}, err
+	exe, err := gameServer()
+	return []string{exe}, err
 }
 
 // Validate checks what the values say together.
@@ -84,13 +86,13 @@ const devCache = 1024
 
 // backend starts game servers as children that end with this process.
 func (c *devCmd) backend(g *ground) (*process.Backend, error) {
-	command, err := c.command()
+	program, err := c.command()
 	if err != nil {
 		return nil, err
 	}
 	return process.New(process.Config{
-		Command:     command,
-		Env:         serverEnv(g, func() []string { return []string{g.url} }, slices.Concat(c.env(), cacheEnv(filepath.Join(c.Data, "cache"), devCache), spoolEnv(c.Data), []string{"THRONG_GRACE=0s"})...),
+		Command:     program,
+		Env:         serverEnv(g, func() []string { return []string{g.url} }, slices.Concat(c.Env(), host.CacheEnv(filepath.Join(c.Data, "cache"), devCache), spoolEnv(c.Data), []string{"THRONG_GRACE=0s"})...),
 		Max:         c.Max,
 		LogDir:      filepath.Join(c.Data, "logs"),
 		Tied:        true,
@@ -171,7 +173,7 @@ func (c *devCmd) serve(e *env, g *ground) error {
 
 // plane makes the control plane, with the examples published.
 func (c *devCmd) plane(ctx context.Context, g *ground, st stores, backend *process.Backend) (*control, error) {
-	over, err := c.http(g.logger)
+	over, err := c.HTTP(g.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +200,7 @@ func serverEnv(g *ground, doors func() []string, more ...string) func(throng.Ser
 			"THRONG_ADDR=" + strings.Join(doors(), ","), "THRONG_SERVER=" + string(id), "THRONG_SERVER_TOKEN=" + token,
 			"THRONG_KEEP_SEAT=" + g.flags.KeepSeat.String(), "THRONG_LOG_LEVEL=" + g.flags.LogLevel.String(),
 		}
-		return slices.Concat(env, kafkaEnv(g.flags.Kafka), g.flags.env(), more), nil
+		return slices.Concat(env, kafkaEnv(g.flags.Kafka), g.flags.Env(), more), nil
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/edge/beacon"
 	"github.com/throng-gg/throng/edge/beacon/probe"
 	"github.com/throng-gg/throng/edge/gateway"
@@ -51,7 +52,7 @@ func (c *devCmd) gateway(e *env, g *ground) (*gateway.Gateway, error) {
 	if c.Gateway == "" {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	listen, err := addressOf("--gateway", c.Gateway)
+	listen, err := command.AddressOf("--gateway", c.Gateway)
 	if err != nil {
 		return nil, err
 	}

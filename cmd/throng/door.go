@@ -21,7 +21,7 @@ func (f doorFlags) door(e *env, name throng.PlayerID, role api.Role) (*client.Do
 	if err != nil {
 		return nil, err
 	}
-	over, err := f.http(slog.New(slog.NewTextHandler(e.err, nil)))
+	over, err := f.HTTP(slog.New(slog.NewTextHandler(e.err, nil)))
 	if err != nil {
 		return nil, err
 	}

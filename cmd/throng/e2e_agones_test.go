@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/agones/kind"
 	"github.com/throng-gg/throng/agones/sdk"
 	"github.com/throng-gg/throng/agones/sdk/sdktest"
 	"github.com/throng-gg/throng/api/gen"
@@ -145,7 +146,7 @@ func (p *pods) start(command ...string) *pod {
 		t.Fatal(err)
 	}
 	if len(command) == 0 {
-		command = []string{throngBinary(t), "gameserver"}
+		command = []string{gameServerBinary(t)}
 	}
 	one.program = startWith(t, []string{
 		"THRONG_ADDR=" + p.door.URL, "THRONG_AGONES=true", "AGONES_SDK_HTTP_PORT=" + sidecar.Port(), "THRONG_TOKEN_FILE=" + file,
@@ -179,7 +180,7 @@ func startWith(t *testing.T, environment []string, command ...string) *program {
 
 // allocate does what an allocation does; the door hears of it a while later.
 func (o *pod) allocate() {
-	o.sidecar.Allocate(map[string]string{serverLabel: string(o.id), "throng.dev/region": "local"})
+	o.sidecar.Allocate(map[string]string{kind.LabelServer: string(o.id), "throng.dev/region": "local"})
 	time.AfterFunc(300*time.Millisecond, func() {
 		o.in.mu.Lock()
 		defer o.in.mu.Unlock()

@@ -33,6 +33,7 @@ import (
 	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/bot"
 	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/cmd/command"
 )
 
 // metric reads one number of a region's /metrics; -1: it is not there.
@@ -277,7 +278,7 @@ func TestMachinesProveThemselves(t *testing.T) {
 		}
 		p.stop(syscall.SIGTERM)
 	}
-	over, err := callFlags{CA: ca.file("ca.pem")}.http(slog.New(slog.DiscardHandler))
+	over, err := command.CallFlags{CA: ca.file("ca.pem")}.HTTP(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +317,7 @@ func TestMachinesProveThemselves(t *testing.T) {
 	if err := os.WriteFile(ca.file("door.pem"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(2 * watchPause) // it is looked at again
+	<-time.After(2 * command.WatchPause) // it is looked at again
 	if s := shown(); s == nil || s.Int64() != 9 {
 		t.Errorf("while the file is broken: got certificate %v, want the last good one", s)
 	}

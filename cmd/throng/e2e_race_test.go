@@ -15,11 +15,11 @@ import (
 // the race detector.
 func TestRacePlatform(t *testing.T) {
 	t.Parallel()
-	exe := filepath.Join(t.TempDir(), "throng")
-	if err := build(exe, "-race"); err != nil {
+	dir := t.TempDir()
+	if err := build(dir, "-race"); err != nil {
 		t.Fatal(err)
 	}
-	r := startDevWith(t, exe)
+	r := startDevWith(t, filepath.Join(dir, "throng"))
 	report := r.bots(t.Context(), bot.Config{Place: "arena", Players: 12, For: 3 * time.Second})
 	if report.Failed != 0 || report.Mismatched != 0 {
 		t.Errorf("12 bots: failed %d, mismatched %d, want none", report.Failed, report.Mismatched)

@@ -22,6 +22,7 @@ import (
 	"github.com/throng-gg/throng/api/gen"
 	"github.com/throng-gg/throng/bot"
 	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/disk"
 	"github.com/throng-gg/throng/memory"
 	"github.com/throng-gg/throng/redis/redistest"
@@ -97,7 +98,7 @@ func startReplicaWith(t *testing.T, data string, st stores, places placesFlags) 
 	e := &env{ctx: ctx, in: strings.NewReader(""), out: said, err: r.logs}
 	cmd := serveControlCmd{Dev: true, groundFlags: groundFlags{
 		Addr: "127.0.0.1:0", Data: data, Warm: 2, Max: 64, ExplainMemory: 1, ExplainDisk: 1, Region: "local", RegionNumber: 1, KeepSeat: 30 * time.Second,
-		placesFlags: places, logFlags: logFlags{LogLevel: slog.LevelInfo},
+		placesFlags: places, LogFlags: command.LogFlags{LogLevel: slog.LevelInfo},
 	}}
 	g, err := cmd.open(e, disk.OpenShared)
 	if err != nil {

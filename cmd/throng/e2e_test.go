@@ -55,13 +55,13 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// throngBinary builds throng once for all tests.
+// throngBinary builds throng once for all tests, with game servers' program beside it.
 func throngBinary(t testing.TB) string {
 	t.Helper()
 	buildOnce.Do(func() {
 		buildDir, errBuild = os.MkdirTemp("", "throng-e2e-") //nolint:usetesting // outlives the test that builds
 		if errBuild == nil {
-			errBuild = build(filepath.Join(buildDir, "throng"))
+			errBuild = build(buildDir)
 		}
 	})
 	if errBuild != nil {
@@ -70,9 +70,16 @@ func throngBinary(t testing.TB) string {
 	return filepath.Join(buildDir, "throng")
 }
 
-func build(to string, flags ...string) error {
-	args := append([]string{"build", "-o", to}, flags...)
-	out, err := exec.Command("go", append(args, ".")...).CombinedOutput() //nolint:noctx // bounded by the test binary's own timeout
+// gameServerBinary is the program of game servers.
+func gameServerBinary(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(filepath.Dir(throngBinary(t)), "throng-gameserver")
+}
+
+// build builds both programs into a folder.
+func build(dir string, flags ...string) error {
+	args := append([]string{"build", "-o", dir + "/"}, flags...)
+	out, err := exec.Command("go", append(args, ".", "../throng-gameserver")...).CombinedOutput() //nolint:noctx // bounded by the test binary's own timeout
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/edge/gateway"
 	"github.com/throng-gg/throng/wire/netcode"
 )
@@ -69,13 +70,13 @@ type edgeGatewayCmd struct {
 	PerToken  int           `default:"20" help:"How often one token may be shown in a second."`
 	PerSource int           `default:"500" help:"How many tokens may be shown in a second from one IPv4 address or /64 of IPv6, to each processor."`
 	Drain     time.Duration `default:"5s" help:"From SIGTERM to the end: meanwhile players are let go, one after the other, and go on through another gateway."`
-	logFlags
+	command.LogFlags
 }
 
 // Run serves until e.ctx ends, and then drains.
 func (c *edgeGatewayCmd) Run(e *env) error {
-	logger := c.logger(e)
-	listen, err := addressOf("--listen", c.Listen)
+	logger := c.Logger(e.err)
+	listen, err := command.AddressOf("--listen", c.Listen)
 	if err != nil {
 		return err
 	}

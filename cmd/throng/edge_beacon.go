@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/edge/beacon"
 	"github.com/throng-gg/throng/edge/beacon/probe"
 )
@@ -24,7 +25,7 @@ type beaconsFlags struct {
 
 // checkBeacons says which of the URLs is wrong.
 func (f beaconsFlags) checkBeacons() error {
-	if _, err := doorURL(f.URL); f.URL != "" && (err != nil || !strings.Contains(f.URL, "://") || len(f.URL) > throng.MaxDoorURL) {
+	if _, err := command.DoorURL(f.URL); f.URL != "" && (err != nil || !strings.Contains(f.URL, "://") || len(f.URL) > throng.MaxDoorURL) {
 		return throng.AtField(throng.Invalid, "--url", "%q is not allowed, it must be a URL like https://eu.example.com", clipText(f.URL))
 	}
 	if len(f.Beacon) > throng.MaxBeacons {
@@ -48,7 +49,7 @@ type edgeBeaconCmd struct {
 	Metrics   string `help:"Where GET /metrics is answered; empty: nowhere." placeholder:"HOST:PORT"`
 	PerSource int    `default:"50" help:"How many probes a second are answered to one IPv4 address or /64 of IPv6."`
 	Probe     string `help:"Do not run one: measure how far this one is." placeholder:"IP:PORT"`
-	logFlags
+	command.LogFlags
 }
 
 // Run answers until e.ctx ends.
@@ -56,7 +57,7 @@ func (c *edgeBeaconCmd) Run(e *env) error {
 	if c.Probe != "" {
 		return c.probe(e)
 	}
-	listen, err := addressOf("--listen", c.Listen)
+	listen, err := command.AddressOf("--listen", c.Listen)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/edge/dns"
 )
 
@@ -31,13 +32,13 @@ type edgeDNSCmd struct {
 	PollWait    time.Duration `default:"2s" help:"How long their answer may take."`
 	DownAfter   int           `default:"3" help:"After so many bad answers in a row players are sent elsewhere."`
 	UpAfter     int           `default:"2" help:"After so many good ones they are sent there again."`
-	logFlags
+	command.LogFlags
 }
 
 // Run answers until e.ctx ends.
 func (c *edgeDNSCmd) Run(e *env) error {
-	logger := c.logger(e).With("part", "dns")
-	listen, err := addressOf("--listen", c.Listen)
+	logger := c.Logger(e.err).With("part", "dns")
+	listen, err := command.AddressOf("--listen", c.Listen)
 	if err != nil {
 		return err
 	}

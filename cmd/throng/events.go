@@ -132,7 +132,7 @@ func (f choiceFlags) Validate() error {
 	if f.All == (len(f.Where) > 0) {
 		return throng.AtField(throng.Invalid, "WHERE", "name events, or say --all")
 	}
-	return f.kafkaFlags.Validate()
+	return f.KafkaFlags.Validate()
 }
 
 // each does something with those that were named.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/auth"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/disk"
 )
 
@@ -34,7 +35,7 @@ type groundFlags struct {
 
 	Dynamo string `env:"THRONG_DYNAMO" help:"Where profiles, the ledger and what --consumers make of events are kept: tables in DynamoDB, like dynamodb://eu-west-1/throng (throng setup dynamo makes them), or http://127.0.0.1:8000/throng of a DynamoDB Local. Without it, in DATA/throng.db; with --redis nowhere." placeholder:"URL"`
 
-	kafkaFlags
+	command.KafkaFlags
 	PlaceEvents int `default:"2000" help:"Events a second that scripts of one place may publish (events.publish), shared among its sessions in this region; 0: as many as its sessions may."`
 	consumerFlags
 
@@ -43,8 +44,8 @@ type groundFlags struct {
 	tlsFlags
 	ExplainMemory int   `default:"64" help:"Remember how tickets were answered in so much memory, for throng explain: MiB; 0: not at all." placeholder:"MIB"`
 	ExplainDisk   int64 `default:"0" help:"Remember joins in files under DATA/joins too, so that they survive a restart: MiB; 0: in memory only." placeholder:"MIB"`
-	traceFlags
-	logFlags
+	command.TraceFlags
+	command.LogFlags
 }
 
 // ground is what a control plane stands on: its folder, its port, its secrets.
@@ -94,13 +95,13 @@ func (f groundFlags) Validate() error {
 		return err
 	}
 	_, err := regionOf(f.Region, f.RegionNumber)
-	return errors.Join(err, f.kafkaFlags.Validate())
+	return errors.Join(err, f.KafkaFlags.Validate())
 }
 
 // open takes the folder and the port. Its errors are one line that names which.
 // The folder is opened for this process alone, or to be shared with replicas.
 func (f groundFlags) open(e *env, folder func(dir string) (*disk.Store, error)) (g *ground, err error) {
-	g = &ground{flags: f, metrics: newMetrics(), logger: f.logger(e)}
+	g = &ground{flags: f, metrics: newMetrics(), logger: f.Logger(e.err)}
 	if g.region, err = regionOf(f.Region, f.RegionNumber); err != nil {
 		return nil, err
 	}

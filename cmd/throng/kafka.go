@@ -9,10 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/throng-gg/throng"
-	"github.com/throng-gg/throng/event"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/kafka"
 	"github.com/throng-gg/throng/kafka/embedded"
 )
@@ -24,23 +22,9 @@ const (
 	setupTime   = time.Minute
 )
 
-// kafkaFlags say where events go.
-type kafkaFlags struct {
-	Kafka string `env:"THRONG_KAFKA" help:"Where events are published: an Apache Kafka, like host:9092,host:9092, or kafkas://user:password@host:9092/throng for TLS and another prefix of topics, with ?ca=FILE after it for who signed (throng setup kafka makes them). Without it, nowhere; throng dev has a broker of its own." placeholder:"URL" secret:""`
-}
-
-// Validate checks what the value says.
-func (f kafkaFlags) Validate() error {
-	if f.Kafka == "" {
-		return nil
-	}
-	return kafka.CheckURL(f.Kafka)
-}
-
 // events is how a process publishes what happens.
 type events struct {
-	*event.Publisher
-	log *kafka.Log
+	*command.Events
 	// overs is sessions that are over and not told yet; full: those whose servers are
 	// alive are told by them, of the others the end is not told.
 	overs chan over
@@ -55,30 +39,13 @@ type over struct {
 // maxOvers are told in a second or so.
 const maxOvers = 1024
 
-// eventsConfig is what they are made of.
-type eventsConfig struct {
-	url     string // of Kafka; empty: nothing is published
-	spool   string // folder; empty: none
-	region  throng.RegionID
-	logger  *slog.Logger
-	metrics prometheus.Registerer
-}
-
 // newEvents connects them; nil: nothing is published.
-func newEvents(cfg eventsConfig) (*events, error) {
-	if cfg.url == "" {
-		return nil, nil //nolint:nilnil // nothing is published
-	}
-	log, err := kafka.New(kafka.Config{URL: cfg.url, Logger: cfg.logger.With("part", "kafka"), Metrics: cfg.metrics})
-	if err != nil {
+func newEvents(cfg command.EventsConfig) (*events, error) {
+	told, err := command.NewEvents(cfg)
+	if told == nil || err != nil {
 		return nil, err
 	}
-	p, err := event.New(event.Config{Log: log, Region: cfg.region, Dir: cfg.spool, Logger: cfg.logger.With("part", "event"), Metrics: cfg.metrics})
-	if err != nil {
-		log.Close()
-		return nil, err
-	}
-	return &events{p, log, make(chan over, maxOvers)}, nil
+	return &events{told, make(chan over, maxOvers)}, nil
 }
 
 // ended hears that a session is over: its own server tells so too, if it can, by the
@@ -125,7 +92,6 @@ func (e *events) run(ctx context.Context) error {
 	if e == nil {
 		return nil
 	}
-	defer e.log.Close()
 	return e.Run(ctx)
 }
 
@@ -222,7 +188,7 @@ func (c *setupKafkaCmd) Run(e *env) error {
 
 // brokerFlags say which Kafka a command asks.
 type brokerFlags struct {
-	kafkaFlags
+	command.KafkaFlags
 	Data string `default:"./data" type:"path" help:"Folder of throng dev, whose own broker is asked when there is no --kafka."`
 }
 

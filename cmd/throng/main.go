@@ -1,6 +1,6 @@
-// Command throng is the whole of Throng in one binary: the platform on one
-// machine (dev), its parts (serve), a game server (gameserver), and what
-// creators, operators and testers use.
+// Command throng is the whole of Throng in one binary, but for game servers, which
+// throng-gameserver is: the platform on one machine (dev), its parts (serve), and
+// what creators, operators and testers use.
 //
 // One file a subcommand; dev.go and platform.go are the whole wiring; config.go
 // is the only reader of flags and environment, config_file.go of configuration
@@ -22,9 +22,8 @@ import (
 
 // cli is the command line. Each field's type stands in the file of its name.
 type cli struct {
-	Dev   devCmd   `cmd:"" help:"The whole platform on this machine: door, matchmaker, registry, orchestrator and its game servers."`
-	Serve serveCmd `cmd:"" help:"One part of a region: the control plane, or a node that runs game servers."`
-	serverCLI
+	Dev      devCmd      `cmd:"" help:"The whole platform on this machine: door, matchmaker, registry, orchestrator and its game servers."`
+	Serve    serveCmd    `cmd:"" help:"One part of a region: the control plane, or a node that runs game servers."`
 	Edge     edgeCmd     `cmd:"" help:"What stands between players and regions: gateways, beacons, DNS."`
 	New      newCmd      `cmd:"" help:"Write a place to start from into a folder."`
 	Publish  publishCmd  `cmd:"" help:"Publish a place from a folder; it is live at once for new sessions."`
@@ -52,12 +51,6 @@ type cli struct {
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
-// serverCLI is the part that game servers read alone: many start at once on a
-// machine, and all the other commands would take a quarter of each start.
-type serverCLI struct {
-	Gameserver gameserverCmd `cmd:"" help:"A game server: waits for a session, hosts it, ends. Started by an orchestrator."`
-}
-
 // env is what a command may touch of the world around it.
 type env struct {
 	ctx context.Context //nolint:containedctx // the command's arguments; it lives as long as the command
@@ -79,14 +72,11 @@ func main() {
 
 // run is main without the process around it. It returns the exit status.
 func run(args []string, e *env) int {
-	var commands any = new(cli)
-	if len(args) > 0 && args[0] == "gameserver" {
-		commands = new(serverCLI)
-	}
+	var commands cli
 	exited, status := false, 0
 	files := newFileResolver()
 	parser, err := newParser(
-		commands,
+		&commands,
 		files,
 		kong.Writers(e.out, e.err),
 		kong.Exit(func(code int) { exited, status = true, code }),
@@ -105,9 +95,7 @@ func run(args []string, e *env) int {
 		fmt.Fprintln(e.err, "throng --help lists the commands")
 		return 2
 	}
-	if all, ok := commands.(*cli); ok {
-		all.Dev.args = args
-	}
+	commands.Dev.args = args
 	err = chosen.Run(e)
 	switch {
 	case errors.Is(err, errSilent):

@@ -93,7 +93,7 @@ func (c *control) buildOwn() (err error) {
 	}
 	if c.events != nil {
 		c.own.relay, err = ledger.NewRelay(ledger.RelayConfig{
-			Outbox: store.outbox, Log: c.events.log, Region: c.cfg.region.ID, Logger: c.cfg.logger.With("part", "ledger"), Metrics: c.cfg.metrics,
+			Outbox: store.outbox, Log: c.events.Log, Region: c.cfg.region.ID, Logger: c.cfg.logger.With("part", "ledger"), Metrics: c.cfg.metrics,
 		})
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/consumer/analytics"
 	"github.com/throng-gg/throng/fleet"
 	"github.com/throng-gg/throng/friend"
@@ -85,8 +86,8 @@ func newControl(cfg controlConfig) (*control, error) {
 }
 
 func (c *control) buildEvents() (err error) {
-	c.events, err = newEvents(eventsConfig{
-		url: c.cfg.flags.Kafka, spool: filepath.Join(c.cfg.flags.Data, spoolFolder), region: c.cfg.region.ID, logger: c.cfg.logger, metrics: c.cfg.metrics,
+	c.events, err = newEvents(command.EventsConfig{
+		URL: c.cfg.flags.Kafka, Spool: filepath.Join(c.cfg.flags.Data, spoolFolder), Region: c.cfg.region.ID, Logger: c.cfg.logger, Metrics: c.cfg.metrics,
 	})
 	return err
 }
@@ -180,7 +181,7 @@ func (c *control) buildSocial() (err error) {
 }
 
 func (c *control) buildMatch() (err error) {
-	c.tracer, err = c.cfg.flags.tracer("throng control", c.cfg.region.ID, processName(), c.cfg.logger, c.cfg.metrics)
+	c.tracer, err = c.cfg.flags.Tracer("throng control", c.cfg.region.ID, processName(), c.cfg.logger, c.cfg.metrics)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
 	"github.com/throng-gg/throng/client"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/edge/breaker"
 	regions "github.com/throng-gg/throng/region"
 )
@@ -45,7 +46,7 @@ func (f peersFlags) others(own throng.RegionID) (map[throng.RegionID]string, err
 		if id == own {
 			return nil, throng.AtField(throng.Invalid, "--peers", "%s is this region itself", id)
 		}
-		url, err := doorURL(addr)
+		url, err := command.DoorURL(addr)
 		if err != nil {
 			return nil, throng.AtField(throng.Invalid, "--peers", "%q of region %s is not allowed, it must be a URL like https://eu.example.com", clipText(addr), id)
 		}
@@ -111,8 +112,8 @@ func readPeerTokens(name string, own throng.RegionID, peers []throng.RegionID) (
 }
 
 // tokens reads them when it is asked, and again when they change.
-func (f peersFlags) tokens(own throng.RegionID, peers []throng.RegionID, logger *slog.Logger) *watched[peerTokens] {
-	return &watched[peerTokens]{what: "credentials for other regions", files: []string{f.PeerTokens}, logger: logger, load: func() (peerTokens, error) {
+func (f peersFlags) tokens(own throng.RegionID, peers []throng.RegionID, logger *slog.Logger) *command.Watched[peerTokens] {
+	return &command.Watched[peerTokens]{What: "credentials for other regions", Files: []string{f.PeerTokens}, Logger: logger, Load: func() (peerTokens, error) {
 		return readPeerTokens(f.PeerTokens, own, peers)
 	}}
 }
@@ -137,12 +138,12 @@ func (f peersFlags) newPeers(g *ground, over func(throng.RegionID) *http.Client)
 	slices.Sort(ids)
 	others.ids = ids
 	tokens := f.tokens(g.region.ID, ids, logger)
-	if _, err := tokens.get(); err != nil {
+	if _, err := tokens.Get(); err != nil {
 		return nil, err
 	}
 	for _, id := range ids {
 		token := func() string {
-			all, _ := tokens.get() // they were read before
+			all, _ := tokens.Get() // they were read before
 			return all[id]
 		}
 		if others.doors[id], err = client.NewRegion(client.Config{Addr: doors[id], HTTP: over(id)}, id, token); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/auth"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/disk"
 )
 
@@ -170,7 +171,7 @@ func TestPeerTokensChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logs := &logBuffer{}
 		tokens := (&peersFlags{PeerTokens: file}).tokens("eu", []throng.RegionID{"us"}, slog.New(slog.NewTextHandler(logs, nil)))
-		first, err := tokens.get()
+		first, err := tokens.Get()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,8 +182,8 @@ func TestPeerTokensChange(t *testing.T) {
 			if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			<-time.After(2 * watchPause)
-			got, err := tokens.get()
+			<-time.After(2 * command.WatchPause)
+			got, err := tokens.Get()
 			if err != nil || got["us"] != first["us"] || (len(got) == 1) != c.same {
 				t.Errorf("got %d tokens, %v, want the old ones: %v", len(got), err, c.same)
 			}

@@ -19,6 +19,8 @@ import (
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones/autoscale"
 	"github.com/throng-gg/throng/api"
+	"github.com/throng-gg/throng/cmd/command"
+	"github.com/throng-gg/throng/cmd/host"
 	"github.com/throng-gg/throng/disk"
 	"github.com/throng-gg/throng/fleet"
 	"github.com/throng-gg/throng/process"
@@ -38,7 +40,7 @@ const nodeTokenFile = "node.token"
 type serveControlCmd struct {
 	fileFlags
 	groundFlags
-	callFlags // of other replicas, and of other regions' doors
+	command.CallFlags // of other replicas, and of other regions' doors
 	peersFlags
 	autoscalerFlags
 	Clusters string        `help:"File that says on which Kubernetes clusters with Agones game servers run (YAML: docs/operations.md). Without it they run on nodes." placeholder:"FILE" type:"path"`
@@ -60,7 +62,7 @@ func (c *serveControlCmd) Validate() error {
 		return throng.AtField(throng.Invalid, "--warm-most", "%d idle servers make no sense, 0 to %d (--max) are allowed", c.WarmMost, c.Max)
 	}
 	if c.Public != "" {
-		if _, err := doorURL(c.Public); err != nil {
+		if _, err := command.DoorURL(c.Public); err != nil {
 			return throng.AtField(throng.Invalid, "--public", "%q is not allowed, it must be a URL like http://10.0.0.7:7700", c.Public)
 		}
 	}
@@ -97,11 +99,11 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	url := g.url
 	if c.Public != "" {
 		var err error
-		if url, err = doorURL(c.Public); err != nil {
+		if url, err = command.DoorURL(c.Public); err != nil {
 			return err
 		}
 	}
-	over, err := c.http(g.logger)
+	over, err := c.HTTP(g.logger)
 	if err != nil {
 		return err
 	}
@@ -259,8 +261,8 @@ type serveNodeCmd struct {
 	Grace      time.Duration `default:"0s" help:"From SIGTERM to the end of its game servers: meanwhile their players are moved to other nodes. 0s: they end at once."`
 	CacheLimit int           `default:"2048" help:"Most that packages of places under DATA/packages take, which its game servers share." placeholder:"MIB"`
 	serverLimits
-	callFlags // also of its game servers
-	logFlags
+	command.CallFlags // also of its game servers
+	command.LogFlags
 }
 
 // Validate checks what the values say together.
@@ -274,14 +276,14 @@ func (c *serveNodeCmd) Validate() error {
 	if c.Grace < 0 {
 		return throng.AtField(throng.Invalid, "--grace", "%s is not allowed, it must be 0s or more", c.Grace)
 	}
-	_, err := doorURLs(c.Addr)
+	_, err := command.DoorURLs(c.Addr)
 	return errors.Join(err, c.serverLimits.Validate())
 }
 
 // Run keeps game servers until e.ctx ends; then it ends them.
 func (c *serveNodeCmd) Run(e *env) error {
-	logger := c.logger(e)
-	doors, err := doorURLs(c.Addr)
+	logger := c.Logger(e.err)
+	doors, err := command.DoorURLs(c.Addr)
 	if err != nil {
 		return err
 	}
@@ -289,18 +291,22 @@ func (c *serveNodeCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	command, err := c.command()
+	id, err := nodeOf(token)
 	if err != nil {
 		return err
 	}
-	over, err := c.http(logger)
+	program, err := c.command()
+	if err != nil {
+		return err
+	}
+	over, err := c.HTTP(logger)
 	if err != nil {
 		return err
 	}
 	backend, err := process.New(process.Config{
-		Command: command,
+		Command: program,
 		Env: func(throng.ServerID) ([]string, error) {
-			return slices.Concat(c.env(), cacheEnv(filepath.Join(c.Data, "packages"), c.CacheLimit), spoolEnv(c.Data), []string{"THRONG_GRACE=" + c.Grace.String()}), nil
+			return slices.Concat(c.Env(), host.CacheEnv(filepath.Join(c.Data, "packages"), c.CacheLimit), spoolEnv(c.Data), []string{"THRONG_GRACE=" + c.Grace.String()}), nil
 		},
 		Grace:       c.Grace,
 		Max:         c.Max,
@@ -310,10 +316,6 @@ func (c *serveNodeCmd) Run(e *env) error {
 		CPUs:        c.ServerCPU,
 		Logger:      logger.With("part", "process"),
 	})
-	if err != nil {
-		return err
-	}
-	id, err := nodeOf(token)
 	if err != nil {
 		return err
 	}

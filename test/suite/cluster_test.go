@@ -54,11 +54,12 @@ func openCluster(t *testing.T) *cluster {
 	dir := t.TempDir()
 	c.exe = build(t, dir, "throng", "../../cmd/throng")
 	c.image = "throng.test/throng:suite"
+	server := build(t, dir, "throng-gameserver", "../../cmd/throng-gameserver")
 	standin := build(t, dir, "standin", "../agones/cmd/standin")
 	const sidecar = "throng.test/standin:suite"
 	images := []string{
-		archive(t, filepath.Join(dir, "throng.tar"), c.image, c.exe),
-		archive(t, filepath.Join(dir, "next.tar"), c.image+next, c.exe),
+		archive(t, filepath.Join(dir, "throng.tar"), c.image, c.exe, server),
+		archive(t, filepath.Join(dir, "next.tar"), c.image+next, c.exe, server),
 		archive(t, filepath.Join(dir, "standin.tar"), sidecar, standin),
 	}
 	if tar := engineImage(t, dir, "throng.test/engine:suite"); tar != "" {
@@ -89,10 +90,14 @@ func build(t *testing.T, dir, name, pkg string) string {
 	return to
 }
 
-func archive(t *testing.T, to, name, program string) string {
+// archive writes an image of static programs, of which it runs the first.
+func archive(t *testing.T, to, name string, programs ...string) string {
 	t.Helper()
-	err := image.WriteFile(to, image.Image{Name: name, Files: []image.File{{Path: "/" + filepath.Base(program), From: program}}})
-	if err != nil {
+	i := image.Image{Name: name}
+	for _, program := range programs {
+		i.Files = append(i.Files, image.File{Path: "/" + filepath.Base(program), From: program})
+	}
+	if err := image.WriteFile(to, i); err != nil {
 		t.Fatal(err)
 	}
 	return to

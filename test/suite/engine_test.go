@@ -63,7 +63,7 @@ func testEngine(r *region) {
 	}
 	repository, tag, _ := strings.Cut(r.engine, ":")
 	r.helm("upgrade", "throng", "../../deploy/helm/throng", "-f", r.values, "--set", "fleetDefaults.image.repository="+repository,
-		"--set-string", "fleetDefaults.image.tag="+tag, "--set-json", "fleetDefaults.args=[]")
+		"--set-string", "fleetDefaults.image.tag="+tag, "--set-json", "fleetDefaults.command=[]")
 	eventually(r.t, 3*time.Minute, "the stock is of that engine", func() bool {
 		warm := r.servers("warm")
 		for _, s := range warm {

@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"context"
@@ -28,15 +28,15 @@ type lifetime struct {
 }
 
 // newLifetime begins one. stop ends it, and waits.
-func newLifetime(e *env, grace time.Duration, logger *slog.Logger) (l *lifetime, stop func()) {
+func newLifetime(ctx context.Context, grace time.Duration, logger *slog.Logger) (l *lifetime, stop func()) {
 	l = &lifetime{grace: grace, logger: logger}
 	if grace <= 0 {
 		var cancel context.CancelFunc
-		l.now, cancel = context.WithCancel(e.ctx)
+		l.now, cancel = context.WithCancel(ctx)
 		l.soon = l.now
 		return l, cancel
 	}
-	now, endNow := context.WithCancel(context.WithoutCancel(e.ctx))
+	now, endNow := context.WithCancel(context.WithoutCancel(ctx))
 	soon, endSoon := context.WithCancel(now)
 	l.now, l.soon = now, soon
 	told := make(chan os.Signal, 4)
@@ -46,7 +46,7 @@ func newLifetime(e *env, grace time.Duration, logger *slog.Logger) (l *lifetime,
 		defer close(over)
 		defer endNow()
 		defer signal.Stop(told)
-		if l.told(e.ctx, told) {
+		if l.told(ctx, told) {
 			endSoon()
 			l.wait(told)
 		}

@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"context"
@@ -18,8 +18,8 @@ type cacheFlags struct {
 	CacheLimit int    `env:"THRONG_CACHE_LIMIT" default:"2048" help:"Most that packages in it take; the one used longest ago goes first." placeholder:"MIB"`
 }
 
-// cacheEnv is what game servers are told of a cache.
-func cacheEnv(dir string, limit int) []string {
+// CacheEnv is what game servers are told of a cache.
+func CacheEnv(dir string, limit int) []string {
 	return []string{"THRONG_CACHE=" + dir, "THRONG_CACHE_LIMIT=" + strconv.Itoa(limit)}
 }
 

@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func TestLifetime(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			l, stop := newLifetime(&env{ctx: ctx}, c.grace, slog.New(slog.DiscardHandler))
+			l, stop := newLifetime(ctx, c.grace, slog.New(slog.DiscardHandler))
 			defer stop()
 			signalSelf(t, syscall.SIGTERM)
 			ends(t, "told to end", l.soon)
@@ -58,7 +58,7 @@ func TestLifetime(t *testing.T) {
 	t.Run("SIGINT, or whoever runs it", func(t *testing.T) {
 		for _, end := range []func(cancel func()){func(func()) { signalSelf(t, syscall.SIGINT) }, func(cancel func()) { cancel() }} {
 			ctx, cancel := context.WithCancel(t.Context())
-			l, stop := newLifetime(&env{ctx: ctx}, time.Hour, slog.New(slog.DiscardHandler))
+			l, stop := newLifetime(ctx, time.Hour, slog.New(slog.DiscardHandler))
 			end(cancel)
 			ends(t, "at once", l.now)
 			stop()

@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/gameserver"
 	"github.com/throng-gg/throng/udp"
 	"github.com/throng-gg/throng/webtransport"
@@ -23,8 +23,8 @@ type ways struct {
 }
 
 // ways binds the sockets.
-func (c *gameserverCmd) ways(logger *slog.Logger) (*ways, error) {
-	listen, err := addressOf("--udp", c.UDP)
+func (c *Command) ways(logger *slog.Logger) (*ways, error) {
+	listen, err := command.AddressOf("--udp", c.UDP)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (c *gameserverCmd) ways(logger *slog.Logger) (*ways, error) {
 	}
 	all := []gameserver.Transport{w.udp}
 	if c.Web != "off" {
-		if listen, err = addressOf("--web", c.Web); err != nil {
+		if listen, err = command.AddressOf("--web", c.Web); err != nil {
 			return nil, err
 		}
 		if public, err = publicOf("--public-web", c.PublicWeb); err != nil {
@@ -63,20 +63,12 @@ func comesBack(claims []byte) bool {
 	return err == nil && c.Reconnect
 }
 
-func addressOf(flag, s string) (netip.AddrPort, error) {
-	a, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return netip.AddrPort{}, throng.AtField(throng.Invalid, flag, "%q is not an address like 0.0.0.0:7000", s)
-	}
-	return a, nil
-}
-
 // publicOf may be left out.
 func publicOf(flag, s string) (netip.AddrPort, error) {
 	if s == "" {
 		return netip.AddrPort{}, nil
 	}
-	return addressOf(flag, s)
+	return command.AddressOf(flag, s)
 }
 
 // run serves until ctx ends, or one way breaks, which ends all.
