@@ -15,7 +15,9 @@ const (
 	joinTime = 2 * time.Minute  // for a ticket, beyond the wait that the door states
 	mostTime = 30 * time.Minute // for a ticket, all in all
 	pollTime = 20 * time.Second
-	firstTry = 100 * time.Millisecond
+	// firstWait is how long a ticket waits at first where there are several doors.
+	firstWait = 2 * time.Second
+	firstTry  = 100 * time.Millisecond
 	// notYetTime is how long a ticket may be unknown that a party shows.
 	notYetTime = 3 * time.Second
 	lastTry    = 2 * time.Second
@@ -215,8 +217,13 @@ type answer struct {
 func (d *Door) placeBy(ctx context.Context, t throng.Ticket, code, line string) (step, error) {
 	body := bodyOf(t)
 	body.Code, body.Line = code, line
-	req := of(gen.NewMatchmakeRequest(d.line.addr, &gen.MatchmakeParams{}, body))
-	a, err := send[answer](ctx, d.line, pollTime+callTime, req)
+	// A door that is lost is to be noticed soon where there is another.
+	params, most := &gen.MatchmakeParams{}, pollTime+callTime
+	if d.line.doors.count() > 1 {
+		wait := int(firstWait / time.Second)
+		params.Wait, most = &wait, firstWait+callTime
+	}
+	a, err := send[answer](ctx, d.line, most, of(gen.NewMatchmakeRequest(d.line.addr, params, body)))
 	return d.step(a, err)
 }
 

@@ -18,6 +18,7 @@ import (
 
 const (
 	callTime   = 10 * time.Second
+	doorTime   = 3 * time.Second // of it, for one door where there is another
 	uploadTime = 5 * time.Minute
 	maxAnswer  = 4 << 20 // bytes of JSON
 )
@@ -69,10 +70,10 @@ type request struct {
 
 func of(r *http.Request, err error) request { return request{r, err} }
 
-// do makes a call, at the next door if one is not reached: every call can be
-// repeated. Unavailable: no door was reached. The caller closes the answer's
-// body.
-func (l *line) do(ctx context.Context, r request) (*http.Response, error) {
+// do makes a call, at the next door if one is not reached, or does not answer for so
+// long (0: as long as ctx goes): every call can be repeated. Unavailable: no door was
+// reached. The caller closes the answer's body.
+func (l *line) do(ctx context.Context, r request, patience time.Duration) (*http.Response, error) {
 	if r.err != nil {
 		return nil, throng.Errorf(throng.Invalid, "make the call: %w", r.err)
 	}
@@ -80,13 +81,17 @@ func (l *line) do(ctx context.Context, r request) (*http.Response, error) {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	var last error
-	for range l.doors.count() {
+	doors := l.doors.count()
+	for i := range doors {
 		door := l.doors.now()
 		call, err := l.doors.aim(r.WithContext(ctx), door)
 		if err != nil {
 			return nil, throng.Errorf(throng.Invalid, "make the call: %w", err)
 		}
-		resp, err := l.http.Do(call)
+		if i == doors-1 {
+			patience = 0
+		}
+		resp, err := answered(l.http, call, patience)
 		if err == nil {
 			if resp.StatusCode == http.StatusServiceUnavailable {
 				l.doors.leave(door) // it may be stopping; the repeat goes elsewhere
@@ -104,12 +109,45 @@ func (l *line) do(ctx context.Context, r request) (*http.Response, error) {
 	return nil, throng.Errorf(throng.Unavailable, "call the door: %w", last)
 }
 
+// answered makes one call, whose answer begins within patience; 0: within its context.
+func answered(over *http.Client, call *http.Request, patience time.Duration) (*http.Response, error) {
+	if patience <= 0 {
+		return over.Do(call)
+	}
+	ctx, cancel := context.WithCancel(call.Context())
+	late := time.AfterFunc(patience, cancel)
+	resp, err := over.Do(call.WithContext(ctx))
+	switch {
+	case err != nil:
+		cancel()
+		return nil, err
+	case !late.Stop():
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("%s does not answer within %s", call.URL.Host, patience)
+	}
+	resp.Body = boundBody{resp.Body, cancel}
+	return resp, nil
+}
+
+// boundBody ends its call when it is closed.
+type boundBody struct {
+	io.ReadCloser
+
+	end context.CancelFunc
+}
+
+// Close closes the answer.
+func (b boundBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
+}
+
 // send makes a call and takes the JSON of its answer, or its error, within most.
 func send[T any](ctx context.Context, l *line, most time.Duration, r request) (T, error) {
 	var out T
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	resp, err := l.do(ctx, r)
+	resp, err := l.do(ctx, r, max(most-callTime, 0)+doorTime)
 	if err != nil {
 		return out, err
 	}

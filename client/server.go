@@ -151,7 +151,7 @@ func cutReason(reason string) string {
 // yet; the caller closes them. It takes as long as ctx lets it. Past 256 MiB
 // reading fails.
 func (s *Server) Package(ctx context.Context, hash throng.PackageHash) (io.ReadCloser, error) {
-	resp, err := s.line.do(ctx, of(gen.NewGetPackageRequest(s.line.addr, string(hash))))
+	resp, err := s.line.do(ctx, of(gen.NewGetPackageRequest(s.line.addr, string(hash))), 0)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ echo "== the tests of whole platforms, with the race detector"
 go test -race -shuffle=on -timeout 1h -count 1 ./cmd/throng
 
 echo "== Redis, the control plane and the network lost under 150 players"
-THRONG_SOAK=$times go test -timeout 2h -count "$times" -run TestDrills -v ./cmd/throng
+THRONG_SOAK=$times go test -timeout 2h -count "$times" -run 'TestDrills|TestRegionDrills' -v ./cmd/throng
 
 echo "== 200 players while versions are published, tried, rolled back and drained; 200 processes that want one package"
 THRONG_SOAK=$times go test -timeout 1h -count 1 -run 'TestReleases$' -v ./cmd/throng
