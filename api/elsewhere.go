@@ -194,8 +194,12 @@ func outcomeOf(err error) string {
 // lookup waits for a ticket wherever it went.
 func (c calls) lookup(ctx context.Context, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
 	id, known := c.sent.of(ask.Key)
-	if c.cfg.Elsewhere == nil || known && id == c.cfg.Region {
+	if c.cfg.Elsewhere == nil {
 		return c.lookupHere(ctx, ask, wait)
+	}
+	if known && id == c.cfg.Region {
+		placed, err := c.lookupHere(ctx, ask, wait)
+		return placed, again(err)
 	}
 	begun := time.Now()
 	if !known {
@@ -220,7 +224,16 @@ func (c calls) lookup(ctx context.Context, ask throng.TicketAsk, wait time.Durat
 	if fails(err) && ctx.Err() == nil { // sent again, it may go elsewhere
 		c.sent.forget(ask.Key)
 	}
-	return placed, err
+	return placed, again(err)
+}
+
+// again is the error of a ticket that waited in vain: sent once more it goes on to
+// other regions.
+func again(err error) error {
+	if k := throng.KindOf(err); err != nil && (k == throng.NoCapacity || k == throng.Full) && throng.RetryAfterOf(err) == 0 {
+		return throng.RetryLater(throng.NoCapacity, time.Second, "there may be room in another region: %w", err)
+	}
+	return err
 }
 
 // seek asks all others for a ticket that is not known here: this door was started

@@ -322,6 +322,35 @@ func TestTicketWaitsElsewhere(t *testing.T) {
 	}
 }
 
+// A ticket that waited in vain here may be sent again, and goes on then.
+func TestTicketThatWaitedInVain(t *testing.T) {
+	local, _, between := twoRegions(t, "local", "eu")
+	none := throng.Errorf(throng.NoCapacity, "no game server")
+	waits := true
+	local.world.place = func(context.Context, throng.Ticket, time.Duration) (throng.Placement, error) {
+		if waits {
+			return throng.Placement{Position: 1, RetryAfter: time.Second}, nil
+		}
+		return throng.Placement{}, none
+	}
+	local.world.lookup = func(throng.TicketKey, time.Duration) (throng.Placement, error) { return throng.Placement{}, none }
+	if _, r := local.join(t, "t1", `"party":["ada"]`); r.status != http.StatusAccepted {
+		t.Fatalf("got %d %s, want to wait", r.status, r.body)
+	}
+	waits = false
+	r := local.call("GET", "/v1/matchmake/t1?wait=0", local.token("ada", RolePlayer), "")
+	if p := r.problem(t); p.Code != "no_capacity" || p.RetryAfter <= 0 {
+		t.Errorf("got %s, want to be told to come again", r.body)
+	}
+	if a, r := local.join(t, "t1", `"party":["ada"]`); a.Region != "eu" {
+		t.Errorf("sent again: got %d %s, want a seat in eu", r.status, r.body)
+	}
+	between.fails["eu"] = none
+	if _, r := local.join(t, "t2", `"party":["ada"]`); r.problem(t).RetryAfter > 0 {
+		t.Errorf("no region has room: got %s, want the last word", r.body)
+	}
+}
+
 // A ticket that another door sent is asked for everywhere, not too often.
 func TestTicketIsSought(t *testing.T) {
 	local, eu, between := twoRegions(t, "local")

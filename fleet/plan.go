@@ -25,6 +25,7 @@ type View struct {
 	AtOnce int  // most allocations under way; 0: 8
 	Shared bool // servers start on the machine that sessions come up on
 	Full   bool // the backend starts no more for now
+	Stuck  bool // the backend fails, or takes much longer than it does
 
 	Asked    int // allocations under way
 	Started  int // allocated, not connected
@@ -109,7 +110,10 @@ func RoomOf(v View) throng.ServerRoom {
 	warm := max(v.Idle-v.Waiting, 0)
 	coming := v.Asked + v.Started + v.Idle - v.Waiting
 	total := v.Max - v.Occupied - v.Waiting
-	if v.Full {
+	switch {
+	case v.Stuck: // nothing may come of what is on its way
+		total = min(total, v.Idle-v.Waiting)
+	case v.Full:
 		total = min(total, coming)
 	}
 	return throng.ServerRoom{Warm: max(min(warm, total), 0), Spare: max(total-warm, 0)}

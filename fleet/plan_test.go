@@ -56,6 +56,8 @@ func TestRoomOf(t *testing.T) {
 		"openings take it":          {View{Max: 10, Idle: 2, Occupied: 3, Waiting: 4}, throng.ServerRoom{Spare: 3}},
 		"no more are started":       {View{Max: 10, Idle: 2, Occupied: 3, Full: true}, throng.ServerRoom{Warm: 2}},
 		"but those that start come": {View{Max: 10, Idle: 2, Asked: 1, Started: 1, Full: true}, throng.ServerRoom{Warm: 2, Spare: 2}},
+		"but not of one that hangs": {View{Max: 10, Idle: 2, Asked: 3, Waiting: 1, Stuck: true}, throng.ServerRoom{Warm: 1}},
+		"nothing of one that hangs": {View{Max: 10, Asked: 3, Waiting: 1, Stuck: true}, throng.ServerRoom{}},
 		"full":                      {View{Max: 10, Occupied: 10}, throng.ServerRoom{}},
 		"hopeless":                  {View{Max: 10, Occupied: 3, Waiting: 2, Full: true}, throng.ServerRoom{}},
 		"over the limit":            {View{Max: 10, Idle: 2, Occupied: 12}, throng.ServerRoom{}},

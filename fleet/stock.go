@@ -54,8 +54,31 @@ func (o *Orchestrator) Room() (throng.ServerRoom, error) {
 		if t.leavesRegion() != "" {
 			return throng.ServerRoom{Draining: true}
 		}
-		return RoomOf(t.view(now))
+		v := t.view(now)
+		v.Stuck = t.stuck(now)
+		return RoomOf(v)
 	})
+}
+
+// An allocation is stuck that takes so many times as long as they do, and that long.
+const (
+	stuckTimes = 4
+	stuckAfter = 3 * time.Second
+)
+
+// stuck says whether servers that are asked for may never come: the last ones did
+// not, or one is late.
+func (t *table) stuck(now time.Time) bool {
+	if t.failures > 0 {
+		return true
+	}
+	late := now.Add(-max(stuckTimes*t.refills.Time(), stuckAfter))
+	for _, s := range t.servers {
+		if (s.phase == phaseAsked || s.phase == phaseStarted) && !s.asked.IsZero() && s.asked.Before(late) {
+			return true
+		}
+	}
+	return false
 }
 
 // size sets the stock's target.

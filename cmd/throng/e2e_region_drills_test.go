@@ -33,7 +33,7 @@ func TestRegionDrills(t *testing.T) {
 		net.redis.stop(9)
 		return func() { net.redis = net.startRedis() }
 	}})
-	d.drill(t, regionDrill{name: "orchestrator hangs", lost: lost, begin: func() func() { return freeze(t, net.node) }})
+	d.drill(t, regionDrill{name: "orchestrator hangs", lost: lost, opens: true, begin: func() func() { return freeze(t, net.node) }})
 	if inLong() {
 		d.drill(t, regionDrill{name: "answers take 2 s", lost: lost, begin: func() func() {
 			d.doors[lost].late.Store(int64(time.Second))
@@ -59,6 +59,7 @@ type regionDrill struct {
 	lost  int
 	begin func() (end func())
 	alone bool // nobody reaches it, and its players play elsewhere
+	opens bool // no game server is started there
 }
 
 func startRegionDrills(t *testing.T) *regionDrills {
@@ -184,6 +185,9 @@ func (d *regionDrills) drill(t *testing.T, what regionDrill) {
 		if what.alone && inLong() {
 			d.testMoved(t, what.lost, there, begun)
 		}
+		if what.opens {
+			d.testOpens(t, what.lost)
+		}
 		for _, region := range d.all[:1] { // browsing goes on
 			if _, err := region.as("browser", "player").Places(t.Context(), client.Page{}); err != nil {
 				t.Errorf("browse: %v", err)
@@ -220,6 +224,28 @@ func (d *regionDrills) of(i int) (players []throng.PlayerID) {
 		}
 	}
 	return players
+}
+
+// testOpens: places that nobody plays yet open next door once the servers are used up
+// that are idle there, and nobody waits for long.
+func (d *regionDrills) testOpens(t *testing.T, lost int) {
+	t.Helper()
+	var at []throng.RegionID
+	for i, place := range []throng.PlaceID{"rush", "bazaar"} {
+		if i > 0 { // what hangs is not known before
+			<-time.After(5 * time.Second)
+		}
+		begun := time.Now()
+		region, err := d.ask(t.Context(), throng.PlayerID("opens-"+place), lost, place)
+		if took := time.Since(begun); err != nil || took > 10*time.Second {
+			t.Errorf("who opens %s has a seat after %s: %v, want within 10 s", place, took, err)
+		}
+		t.Logf("%s opens in %s after %s", place, region, time.Since(begun).Round(time.Millisecond))
+		at = append(at, region)
+	}
+	if at[1] == d.list[lost].id {
+		t.Errorf("places open in %v, want the last one next door", at)
+	}
 }
 
 // testMoved: of those who played in a region that is lost 19 of 20 play elsewhere
