@@ -174,29 +174,25 @@ place.on("leave", function(p) own[p.id]:remove() own[p.id] = nil end)`)
 	if got != want {
 		t.Errorf("files: got joins, leaves, hellos %s, want %s", got, want)
 	}
-	if other, asked := r.askDuckDB("meadow"); !asked {
-		t.Log("NOT TESTED with DuckDB: python3, or THRONG_PYTHON=PROGRAM, has none (pip install duckdb)")
-	} else if other != want {
-		t.Errorf("DuckDB: got joins, leaves, hellos %s, want %s", other, want)
-	}
+	wantOfDuckDB(t, filepath.Join(r.data, "consumers", numbersFolder), "meadow", want)
 }
 
-// askDuckDB lets a reader that is not ours add up a place's files, where there is one.
-func (r *region) askDuckDB(place string) (sums string, asked bool) {
-	r.t.Helper()
+// wantOfDuckDB lets a reader that is not ours add up a place's files, where there is one.
+func wantOfDuckDB(t *testing.T, dir, place, want string) {
+	t.Helper()
 	python := cmp.Or(os.Getenv("THRONG_PYTHON"), "python3") //nolint:forbidigo // a test's own
-	if exec.CommandContext(r.t.Context(), python, "-c", "import duckdb").Run() != nil {
-		return "", false
+	if exec.CommandContext(t.Context(), python, "-c", "import duckdb").Run() != nil {
+		t.Log("NOT TESTED with DuckDB: python3, or THRONG_PYTHON=PROGRAM, has none (pip install duckdb)")
+		return
 	}
 	script := fmt.Sprintf(`import duckdb
 of = lambda what, kind: duckdb.sql(f"select {what} from read_parquet('%s/{kind}/**/*.parquet', hive_partitioning=true) where place = '%s'").fetchall()[0]
 print(*of("sum(joins)::bigint, sum(leaves)::bigint", "minutes"), *of("(sum(count) filter (name = 'place.hello'))::bigint", "counts"))`,
-		filepath.Join(r.data, "consumers", numbersFolder), place)
-	out, err := exec.CommandContext(r.t.Context(), python, "-c", script).CombinedOutput()
-	if err != nil {
-		r.t.Errorf("DuckDB: %v\n%s", err, out)
+		dir, place)
+	out, err := exec.CommandContext(t.Context(), python, "-c", script).CombinedOutput()
+	if got := strings.TrimSpace(string(out)); err != nil || got != want {
+		t.Errorf("DuckDB: got joins, leaves, hellos %s (%v), want %s", got, err, want)
 	}
-	return strings.TrimSpace(string(out)), true
 }
 
 // numberFiles adds up what a place's Parquet files say: joins, leaves and the events
@@ -230,7 +226,8 @@ func numberFiles(t *testing.T, dir, place string) string {
 }
 
 // TestNumbersNeedNoFolder: with --dynamo and a bucket nothing is in the folder of
-// consumers: it is not made. A process that comes later goes on with the numbers.
+// consumers: it is not made. What others get from the bucket and read says what bots
+// did. A process that comes later goes on with the numbers.
 func TestNumbersNeedNoFolder(t *testing.T) {
 	t.Parallel()
 	bucket, tables := s3test.Start(t), dynamotest.Start(t)+"/test"
@@ -240,22 +237,24 @@ func TestNumbersNeedNoFolder(t *testing.T) {
 	flags := []string{"--dynamo", tables, "--numbers", bucket.URL("counted"), "--numbers-every", "1s"}
 	r := startDev(t, flags...)
 	r.publish("meadow", "6", `place.on("join", function(p) events.publish("hello", {by = p.id}) end)`)
-	ada := r.enter("meadow", nil, throng.ModeDropIn, "ada")[0]
-	r.playing(ada)
-	ada.leave()
-	r.wantStays("meadow", 1)
+	report := r.bots(t.Context(), bot.Config{Place: "meadow", Players: 5, For: 2 * time.Second})
+	stays := int64(report.Joined + report.Rejoined + report.HandedOff)
+	r.wantStays("meadow", stays)
 	var got string
+	want := fmt.Sprintf("%d %d %d", stays, stays, stays)
 	eventually(t, time.Minute, "the files in the bucket say so, too", func() bool {
 		got = numberFiles(t, bucket.File("counted"), "meadow")
-		return got == "1 1 1"
+		return got == want
 	})
-	if got != "1 1 1" {
-		t.Errorf("files: got joins, leaves, hellos %s, want 1 1 1", got)
+	fetched := t.TempDir()
+	if n := bucket.Fetch(t, "counted", fetched); n < 2 || numberFiles(t, fetched, "meadow") != want {
+		t.Errorf("%d objects were got from the bucket, of joins, leaves, hellos %s, want %s", n, numberFiles(t, fetched, "meadow"), want)
 	}
+	wantOfDuckDB(t, fetched, "meadow", want)
 	r.prog.stop(syscall.SIGINT)
 	p := start(t, throngBinary(t), append([]string{"dev", "--addr", "127.0.0.1:0", "--data", r.data}, flags...)...)
 	r = newRegion(t, p, urlOf(p), r.data)
-	r.wantStays("meadow", 1)
+	r.wantStays("meadow", stays)
 	if _, err := os.Stat(filepath.Join(r.data, "consumers")); !os.IsNotExist(err) {
 		t.Errorf("the folder of consumers: %v, want that there is none", err)
 	}
