@@ -33,7 +33,8 @@ type realm struct {
 	name, address string
 	redis         *program
 	control, node *program
-	startRedis    func() *program
+
+	startRedis, startControl, startNode func()
 }
 
 const (
@@ -104,10 +105,9 @@ func (r *realms) startRealm(i int) {
 	if err := os.MkdirAll(redis, 0o700); err != nil {
 		r.t.Fatal(err)
 	}
-	n.startRedis = func() *program {
-		return r.in(i, redistest.Binary(), "--port", strconv.Itoa(realmRedis), "--bind", "127.0.0.1", "--dir", redis, "--save", "", "--appendonly", "no")
+	n.startRedis = func() {
+		n.redis = r.in(i, redistest.Binary(), "--port", strconv.Itoa(realmRedis), "--bind", "127.0.0.1", "--dir", redis, "--save", "", "--appendonly", "no")
 	}
-	n.redis = n.startRedis()
 	args := []string{
 		"serve", "control", "--dev", "--region", string(r.list[i].id), "--region-number", strconv.Itoa(i + 1), "--data", data,
 		"--addr", fmt.Sprintf("%s:%d", n.address, realmDoor), "--url", r.urls[i], "--redis", fmt.Sprintf("redis://127.0.0.1:%d", realmRedis),
@@ -119,15 +119,28 @@ func (r *realms) startRealm(i int) {
 		}
 	}
 	exe := throngBinary(r.t)
-	n.control = r.in(i, exe, args...)
-	n.control.line("listens at", 60*time.Second)
-	n.node = r.in(i, exe, "serve", "node", "--addr", fmt.Sprintf("http://%s:%d", n.address, realmDoor), "--token-file", filepath.Join(data, nodeTokenFile),
-		"--data", filepath.Join(r.t.TempDir(), "node"), "--server-command", fmt.Sprintf("%s gameserver --udp %s:0 --web off", exe, n.address))
-	n.node.line("node serves", 60*time.Second)
-	r.all[i] = newRegion(r.t, n.control, r.urls[i], data)
+	n.startControl = func() {
+		n.control = r.in(i, exe, args...)
+		n.control.line("listens at", 60*time.Second)
+		r.all[i] = newRegion(r.t, n.control, r.urls[i], data)
+	}
+	machine := filepath.Join(r.t.TempDir(), "node")
+	n.startNode = func() {
+		n.node = r.in(i, exe, "serve", "node", "--addr", fmt.Sprintf("http://%s:%d", n.address, realmDoor), "--token-file", filepath.Join(data, nodeTokenFile),
+			"--data", machine, "--server-command", fmt.Sprintf("%s --udp %s:0 --web off", gameServerBinary(r.t), n.address))
+		n.node.line("node serves", 60*time.Second)
+	}
+	n.start()
 	eventually(r.t, 60*time.Second, "region "+string(r.list[i].id)+" has an idle server", func() bool {
 		return (&replicaRun{t: r.t, url: "http://" + fmt.Sprintf("%s:%d", n.address, realmDoor), logs: n.control.logs}).ready()
 	})
+}
+
+// start starts all of it.
+func (n *realm) start() {
+	n.startRedis()
+	n.startControl()
+	n.startNode()
 }
 
 // hole lets nothing in or out of a region's network any more, and says nothing to

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -31,7 +32,7 @@ func TestRegionDrills(t *testing.T) {
 	d.drill(t, regionDrill{name: "black hole", lost: lost, alone: true, begin: func() func() { return d.hole(lost) }})
 	d.drill(t, regionDrill{name: "Redis dead", lost: lost, begin: func() func() {
 		net.redis.stop(9)
-		return func() { net.redis = net.startRedis() }
+		return net.startRedis
 	}})
 	d.drill(t, regionDrill{name: "orchestrator hangs", lost: lost, opens: true, begin: func() func() { return freeze(t, net.node) }})
 	if inLong() {
@@ -39,6 +40,74 @@ func TestRegionDrills(t *testing.T) {
 			d.doors[lost].late.Store(int64(time.Second))
 			return func() { d.doors[lost].late.Store(0) }
 		}})
+	}
+	t.Run("all control planes killed", d.testControlsKilled)
+	t.Run("cold start", d.testColdStart)
+}
+
+// testControlsKilled: without any control plane all play on where they are.
+func (d *regionDrills) testControlsKilled(t *testing.T) {
+	before := d.witness.seats()
+	for _, n := range d.nets {
+		n.control.stop(9)
+	}
+	killed, away := time.Now(), 5*time.Second
+	if inLong() {
+		away = time.Minute
+	}
+	<-time.After(away)
+	if !d.witness.play(time.Now().Add(-2*time.Second), d.bots) {
+		t.Errorf("not all play on without control planes")
+	}
+	var starting sync.WaitGroup
+	for _, n := range d.nets {
+		starting.Go(n.startControl)
+	}
+	starting.Wait()
+	d.testJoins(t, "back")
+	if after := d.witness.seats(); !maps.Equal(before, after) || !d.witness.play(killed.Add(away), d.bots) {
+		t.Errorf("players have other seats than before:\n%v\n%v", before, after)
+	}
+}
+
+// testColdStart: all regions stop, and what is in memory is lost; then they start
+// together.
+func (d *regionDrills) testColdStart(t *testing.T) {
+	d.leave()
+	for _, n := range d.nets {
+		n.node.stop(15)
+		n.control.stop(15)
+		n.redis.stop(9)
+	}
+	var starting sync.WaitGroup
+	begun := time.Now()
+	for _, n := range d.nets {
+		starting.Go(n.start)
+	}
+	starting.Wait()
+	t.Logf("started after %s", time.Since(begun).Round(time.Millisecond))
+	d.testJoins(t, "cold")
+}
+
+// testJoins: within half a minute players join at every door, near where they live
+// soon.
+func (d *regionDrills) testJoins(t *testing.T, name string) {
+	t.Helper()
+	begun := time.Now()
+	for i := range d.list {
+		if at, err := d.ask(t.Context(), throng.PlayerID(fmt.Sprintf("%s-%d", name, i)), i, "arena"); err != nil || time.Since(begun) > 30*time.Second {
+			t.Errorf("who lives in %s has a seat in %s after %s: %v, want within 30 s", d.list[i].id, at, time.Since(begun), err)
+		} else {
+			t.Logf("who lives in %s has a seat in %s after %s", d.list[i].id, at, time.Since(begun).Round(time.Millisecond))
+		}
+	}
+	for i := range d.list {
+		n := 0
+		eventually(t, 60*time.Second, "who lives in "+string(d.list[i].id)+" is seated there", func() bool {
+			n++
+			at, err := d.ask(t.Context(), throng.PlayerID(fmt.Sprintf("%s-%d-%d", name, i, n)), i, "arena")
+			return err == nil && at == d.list[i].id
+		})
 	}
 }
 
@@ -50,7 +119,8 @@ type regionDrills struct {
 	witness *witness
 	players int
 	bots    []throng.PlayerID
-	asked   int // joins so far
+	leave   func() // ends them
+	asked   int    // joins so far
 }
 
 // regionDrill is one thing that befalls a region.
@@ -74,12 +144,13 @@ func startRegionDrills(t *testing.T) *regionDrills {
 	report := d.all[0].crowd(ctx, bot.Config{
 		Door: d.witness, Way: d.witness.way, Place: "starter", Players: d.players, Capacity: 50, For: 24 * time.Hour, Every: time.Hour, Name: "crowd",
 	})
-	t.Cleanup(func() {
+	d.leave = sync.OnceFunc(func() {
 		leave()
 		if got := <-report; got.Failed != 0 || got.Mismatched != 0 || got.OverCapacity != 0 {
 			t.Errorf("failed %d mismatched %d over capacity %d, want none", got.Failed, got.Mismatched, got.OverCapacity)
 		}
 	})
+	t.Cleanup(d.leave)
 	for i := range d.players {
 		d.bots = append(d.bots, throng.PlayerID(fmt.Sprintf("crowd-1-%d", i)))
 	}
