@@ -75,6 +75,8 @@ type Config struct {
 	Joins           Joins       // nil: joins are not recorded
 	Replicas        Replicas    // nil: Unsupported
 	Summaries       Summaries   // nil: Unsupported
+	// Whereabouts is where players are, in all regions. Nil: what Directory says.
+	Whereabouts Whereabouts
 	// Elsewhere is the other regions, to which tickets are sent; it goes with
 	// Summaries. Nil: there are none.
 	Elsewhere Elsewhere

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
@@ -121,7 +122,7 @@ func (c calls) GetPresence(ctx context.Context, req gen.GetPresenceRequestObject
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.cfg.Directory.Presence(ctx, player)
+	p, age, err := c.where(ctx, player)
 	if err != nil && throng.KindOf(err) != throng.NotFound {
 		return nil, err
 	}
@@ -132,9 +133,29 @@ func (c calls) GetPresence(ctx context.Context, req gen.GetPresenceRequestObject
 	}
 	out := gen.GetPresence200JSONResponse{Player: string(player), State: p.State.String()}
 	if p.State == throng.PresencePlaying {
-		out.Session, out.Place = string(p.Session), string(p.Place)
+		out.Session, out.Place, out.Region = string(p.Session), string(p.Place), string(p.Session.Region())
+		out.Age = age.Truncate(100 * time.Millisecond).Seconds()
 	}
 	return out, nil
+}
+
+// where is where a player is, in any region.
+func (c calls) where(ctx context.Context, p throng.PlayerID) (throng.Presence, time.Duration, error) {
+	if c.cfg.Whereabouts != nil {
+		return c.cfg.Whereabouts.Where(ctx, p)
+	}
+	at, err := c.cfg.Directory.Presence(ctx, p)
+	return at, 0, err
+}
+
+// beside is the region in which a friend plays; the own one if that is not known. Whether
+// he may be followed is for that region to say.
+func (c calls) beside(ctx context.Context, friend throng.PlayerID) throng.RegionID {
+	at, _, err := c.where(ctx, friend)
+	if err != nil || at.State != throng.PresencePlaying {
+		return c.cfg.Region
+	}
+	return at.Session.Region()
 }
 
 // ListRegions lists the deployment's regions.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
@@ -147,7 +149,7 @@ func TestPresenceAndRegions(t *testing.T) {
 	})
 	ada := d.as(RolePlayer)
 	for player, want := range map[throng.PlayerID]gen.Presence{
-		"ada": {Player: "ada", State: "playing", Session: string(sessionA), Place: "arena"},
+		"ada": {Player: "ada", State: "playing", Session: string(sessionA), Place: "arena", Region: "local"},
 		"bo":  {Player: "bo", State: "none"},
 	} {
 		if got, err := ada.Presence(t.Context(), player); err != nil || got != want {
@@ -159,6 +161,36 @@ func TestPresenceAndRegions(t *testing.T) {
 		`{"beacon_urls":[],"id":"far","name":"","state":"draining"}]}` + "\n"
 	if r.body != want {
 		t.Errorf("got %s, want %s", r.body, want)
+	}
+}
+
+// farAway knows where players of other regions are.
+type farAway map[throng.PlayerID]throng.SessionID
+
+func (f farAway) Where(_ context.Context, p throng.PlayerID) (throng.Presence, time.Duration, error) {
+	if s, ok := f[p]; ok {
+		return throng.Presence{Player: p, State: throng.PresencePlaying, Session: s, Place: "arena", Epoch: 1}, 3456 * time.Millisecond, nil
+	}
+	return throng.Presence{}, 0, throng.Errorf(throng.NotFound, "never seen")
+}
+
+// Who plays in another region is shown with its name and how old that is, to whom he
+// is shown at all.
+func TestPresenceElsewhere(t *testing.T) {
+	d := openDoor(t, func(c *Config) { c.Whereabouts = farAway{"bo": sessionEU} })
+	for player, want := range map[throng.PlayerID]string{
+		"bo":  `{"age":3.4,"place":"arena","player":"bo","region":"eu","session":"` + string(sessionEU) + `","state":"playing"}`,
+		"ada": `{"player":"ada","state":"none"}`,
+	} {
+		if r := d.call("GET", "/v1/players/"+string(player)+"/presence", d.token("eve", RolePlayer), ""); r.body != want+"\n" {
+			t.Errorf("got %s, want %s", r.body, want)
+		}
+	}
+	if r := d.call("PUT", "/v1/players/bo/privacy", d.token("bo", RolePlayer), `{"presence":"nobody"}`); r.status != 200 {
+		t.Fatalf("got %d %s", r.status, r.body)
+	}
+	if r := d.call("GET", "/v1/players/bo/presence", d.token("eve", RolePlayer), ""); r.body != `{"player":"bo","state":"none"}`+"\n" {
+		t.Errorf("who hides is shown: %s", r.body)
 	}
 }
 

@@ -59,6 +59,11 @@ func (c calls) ways(ctx context.Context, t throng.Ticket, r throng.Release) []th
 	switch {
 	case t.Mode == throng.ModeSession:
 		return only(t.Session.Region())
+	case t.Mode == throng.ModeFriend:
+		if before, known := c.sent.of(t.Key); known {
+			return only(before)
+		}
+		return only(c.beside(ctx, t.Friend))
 	case t.Mode != throng.ModeDropIn && t.Mode != throng.ModeNew:
 		return only(c.cfg.Region)
 	}

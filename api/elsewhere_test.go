@@ -157,6 +157,24 @@ func (d *door) join(t *testing.T, ticket, more string) (gen.Assignment, reply) {
 	return a, r
 }
 
+// A friend is followed to the region where he plays, which says whether he may be.
+func TestFriendElsewhere(t *testing.T) {
+	local, eu, _ := twoRegions(t, "local", "eu")
+	local.cfg.Whereabouts = farAway{"bo": sessionEU}
+	if a, r := local.join(t, "t1", `"party":["ada"],"mode":"friend","friend":"bo"`); r.status != 200 || a.Region != "eu" {
+		t.Errorf("got %d %s, want a seat in eu", r.status, r.body)
+	}
+	eu.world.place = func(context.Context, throng.Ticket, time.Duration) (throng.Placement, error) {
+		return throng.Placement{}, throng.AtField(throng.NotFound, "friend", "bo does not play here")
+	}
+	if _, r := local.join(t, "t2", `"party":["ada"],"mode":"friend","friend":"bo"`); r.status != 404 {
+		t.Errorf("got %d %s, want what eu says", r.status, r.body)
+	}
+	if a, r := local.join(t, "t3", `"party":["ada"],"mode":"friend","friend":"cy"`); r.status != 200 || a.Region != "local" {
+		t.Errorf("a friend of this region: got %d %s", r.status, r.body)
+	}
+}
+
 func TestTicketGoesToTheBestRegion(t *testing.T) {
 	local, eu, between := twoRegions(t, "eu", "local")
 	a, r := local.join(t, "t1", `"party":["ada","bo"],"latencies":{"eu":20,"local":5}`)
@@ -399,7 +417,7 @@ func TestSentTicketsAreChecked(t *testing.T) {
 		{"/v1/regions/eu/tickets?caller=a%20b", good, 400, "caller"},
 		{"/v1/regions/eu/tickets?caller=bo", good, 400, "party"},
 		{"/v1/regions/eu/tickets?caller=ada", `{"ticket":"t1","place":"arena","party_id":"pty_eu_0123456789abcdef"}`, 400, "party_id"},
-		{"/v1/regions/eu/tickets?caller=ada", `{"ticket":"t1","place":"arena","party":["ada"],"mode":"friend","friend":"bo"}`, 400, "mode"},
+		{"/v1/regions/eu/tickets?caller=ada", `{"ticket":"t1","place":"arena","party":["ada"],"mode":"private","code":"c"}`, 400, "mode"},
 		{"/v1/regions/eu/tickets?caller=ada", `{"ticket":"t1","place":"nowhere","party":["ada"]}`, 404, "place"},
 		{"/v1/regions/eu/tickets?caller=ada", `{"ticket":"t1","place":"arena","party":["ada"],"of_a_newer_version":1}`, 200, ""},
 		{"/v1/regions/eu/tickets?caller=ada", `{"ticket":"t1","place":"arena","party":["ada","b","c","d","e","f","g","h","i"]}`, 409, "party"},

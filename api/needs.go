@@ -263,6 +263,13 @@ type Summaries interface {
 	Summary(ctx context.Context) (throng.RegionSummary, error)
 }
 
+// Whereabouts is where players are, in all regions.
+type Whereabouts interface {
+	// Where returns the newest that is known of a player, as Directory's Presence does. Of
+	// another region, age is how old that region's copy is here; of this one 0.
+	Where(ctx context.Context, p throng.PlayerID) (at throng.Presence, age time.Duration, err error)
+}
+
 // Elsewhere is the other regions of the deployment.
 type Elsewhere interface {
 	RegionDoors

@@ -66,7 +66,9 @@ func (c calls) sentTicket(ctx context.Context, req gen.PlaceTicketRequestObject)
 	if err != nil {
 		return none, throng.Release{}, err
 	}
-	if ticket.Mode != throng.ModeDropIn && ticket.Mode != throng.ModeNew && ticket.Mode != throng.ModeSession {
+	switch ticket.Mode {
+	case throng.ModeDropIn, throng.ModeNew, throng.ModeSession, throng.ModeFriend:
+	case throng.ModeQueue, throng.ModePrivate:
 		return none, throng.Release{}, throng.AtField(throng.Invalid, "mode", "%s is not sent to other regions", ticket.Mode)
 	}
 	if ticket.PartyID != "" {

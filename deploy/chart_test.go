@@ -289,6 +289,7 @@ func TestChartRefuses(t *testing.T) {
 		"files that are forgotten":  {[]string{"consumers.enabled=true", "kafka.urlSecret.name=k", "data.enabled=false", "dynamo.url=dynamodb://eu/t"}, []string{"consumers.numbers"}},
 		"no table":                  {[]string{"dynamo.url=eu/t"}, []string{"dynamo", "url"}},
 		"brokers of nowhere":        {[]string{"kafka.caSecret=ca"}, []string{"kafka.urlSecret.name"}},
+		"others without Kafka":      {[]string{"peers.kafkaSecret.name=k"}, []string{"kafka.urlSecret.name"}},
 		"autoscaling without Redis": {[]string{"autoscaling.enabled=true"}, []string{"redis.urlSecret.name"}},
 		"more warm than servers":    {[]string{"controlPlane.warm=50", "controlPlane.max=10"}, []string{"controlPlane.warm", "50", "10"}},
 		"stops too slowly":          {[]string{"controlPlane.stopWait=9s"}, []string{"stopWait"}},

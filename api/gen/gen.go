@@ -849,8 +849,14 @@ type PlaceSummary struct {
 
 // Presence Where a player is.
 type Presence struct {
-	Place   string `json:"place,omitempty,omitzero"`
-	Player  string `json:"player"`
+	// Age Of who plays in another region: how many seconds ago it was heard last that he does. Over some seconds, this region is cut off from the other one,
+	// and he was seen there last.
+	Age    float64 `json:"age,omitempty,omitzero"`
+	Place  string  `json:"place,omitempty,omitzero"`
+	Player string  `json:"player"`
+
+	// Region In which he plays.
+	Region  string `json:"region,omitempty,omitzero"`
 	Session string `json:"session,omitempty,omitzero"`
 
 	// State none, playing or left.

@@ -111,7 +111,7 @@ func (c *devCmd) ownLog(ctx context.Context, g *ground) (closeLog func(), err er
 	if g.flags.Kafka != "" {
 		return func() {}, nil
 	}
-	b, err := ownBroker(ctx, c.Data, g.logger)
+	b, err := ownBroker(ctx, c.Data, c.KafkaPort, g.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,11 @@ func (c *devCmd) plane(ctx context.Context, g *ground, st stores, backend *proce
 	if err != nil {
 		return nil, err
 	}
-	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: backend, shared: true}, dev: true, public: g.url, peers: peers})
+	kafkas, err := c.kafkas(g.flags)
+	if err != nil {
+		return nil, err
+	}
+	plane, err := newControl(controlConfig{ground: g, stores: st, hosts: hosts{backend: backend, shared: true}, dev: true, public: g.url, peers: peers, kafkas: kafkas})
 	if err != nil {
 		return nil, err
 	}

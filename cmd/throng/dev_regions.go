@@ -58,6 +58,10 @@ type regionsFlags struct {
 	peersFlags
 	Regions int `default:"1" help:"Run so many regions side by side, each a process of its own with what it keeps under DATA/REGION, up to 6: eu at --addr, and us, sg, jp, in, sa at the ports after it. Calls between them take as long as between such places, and players measure that they are in eu. What they play is not made slower." placeholder:"N"`
 
+	KafkaPort int `hidden:"" help:"Of the region's own broker; 0: a free one."`
+
+	brokers []int // ports of the regions' own brokers; none: they do not hear of each other's players
+
 	Far   time.Duration            `hidden:"" help:"How far the region is made to seem by its beacon."`
 	Apart map[string]time.Duration `hidden:"" help:"How far the other regions are: calls of them take so much longer."`
 }
@@ -70,7 +74,7 @@ func (f regionsFlags) check(g groundFlags, gateway string) error {
 	case f.Regions == 1:
 		_, err := f.others(throng.RegionID(g.Region))
 		return err
-	case len(f.Peers) > 0 || f.PeerTokens != "":
+	case len(f.Peers) > 0 || f.PeerTokens != "" || f.PeerKafka != "":
 		return throng.AtField(throng.Invalid, "--regions", "and --peers exclude each other")
 	}
 	for flag, given := range map[string]string{
@@ -93,6 +97,9 @@ func (c *devCmd) side(e *env) error {
 		return err
 	}
 	if err := c.sideSecrets(list); err != nil {
+		return err
+	}
+	if err := c.sideBrokers(list); err != nil {
 		return err
 	}
 	exe, err := self()
@@ -200,6 +207,9 @@ func (c *devCmd) sideArgs(list []devRegion, urls []string, i int) []string {
 		"regions": "1", "region": string(list[i].id), "region-number": strconv.Itoa(i + 1), "data": c.sideFolder(list[i]),
 		"addr": strings.TrimPrefix(urls[i], "http://"), "url": urls[i], "far": farFrom(0, i).String(),
 		"peer-tokens": filepath.Join(c.sideFolder(list[i]), sideTokens),
+	}
+	if len(c.brokers) > 0 {
+		own["kafka-port"], own["peer-kafka"] = strconv.Itoa(c.brokers[i]), filepath.Join(c.sideFolder(list[i]), sideKafkas)
 	}
 	args := slices.Clone(c.args)
 	for flag, value := range own {

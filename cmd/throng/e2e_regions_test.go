@@ -235,6 +235,9 @@ func TestDevRegions(t *testing.T) {
 	if err != nil || len(list.Regions) != 2 || list.Regions[0].URL != r.url || len(list.Regions[1].BeaconUrls) == 0 && len(list.Regions[0].BeaconUrls) == 0 {
 		t.Errorf("regions: %+v, %v, want eu with its door, and us", list, err)
 	}
+	eventually(t, 30*time.Second, "players of the other region are known", func() bool {
+		return r.hasMetric(`throng_presence_age_seconds{region="us"} [0-4]\.`)
+	})
 	if err := syscall.Kill(children[1], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

@@ -110,9 +110,9 @@ func (e *events) Record(r throng.JoinRecord) {
 }
 
 // ownBroker starts throng dev's broker with its topics. Its address is left in the
-// data folder, for throng events.
-func ownBroker(ctx context.Context, data string, logger *slog.Logger) (*embedded.Broker, error) {
-	b, err := embedded.Open(embedded.Config{Dir: filepath.Join(data, kafkaFolder)})
+// data folder, for throng events. port 0: a free one.
+func ownBroker(ctx context.Context, data string, port int, logger *slog.Logger) (*embedded.Broker, error) {
+	b, err := embedded.Open(embedded.Config{Dir: filepath.Join(data, kafkaFolder), Port: port})
 	if err != nil {
 		return nil, fmt.Errorf("--data: %w", err)
 	}

@@ -39,11 +39,12 @@ type controlConfig struct {
 	*ground
 	hosts
 	stores   stores
-	dev      bool         // serve dev tokens, and let creators take places that nobody owns
-	public   string       // URL of the door as game servers and other replicas reach it
-	http     *http.Client // calls other replicas; nil: the default
-	peers    *elsewhere   // the other regions; nil: there are none
-	warmMost int          // most idle servers kept ready by this replica; 0: always as many as --warm
+	dev      bool                       // serve dev tokens, and let creators take places that nobody owns
+	public   string                     // URL of the door as game servers and other replicas reach it
+	http     *http.Client               // calls other replicas; nil: the default
+	peers    *elsewhere                 // the other regions; nil: there are none
+	kafkas   map[throng.RegionID]string // of the other regions; none: players are not looked for there
+	warmMost int                        // most idle servers kept ready by this replica; 0: always as many as --warm
 	// stopWait is how long the door stays open, and says that it is not ready,
 	// before the parts stop.
 	stopWait time.Duration
@@ -68,6 +69,7 @@ type control struct {
 	events   *events // nil: nothing is published
 	// consumers apply events; nil: another process does, or nobody.
 	consumers *consumers
+	abroad    *abroad // where players of other regions are; nil: it is not known
 	match     *match.Matchmaker
 	door      *api.API
 	server    *http.Server
@@ -77,7 +79,7 @@ type control struct {
 // newControl connects the parts. It starts nothing.
 func newControl(cfg controlConfig) (*control, error) {
 	c := &control{cfg: cfg}
-	for _, build := range []func() error{c.buildReplicas, c.buildEvents, c.buildCatalog, c.buildRegistry, c.buildOwn, c.buildSocial, c.buildMatch, c.buildDoor, c.buildConsumers} {
+	for _, build := range []func() error{c.buildReplicas, c.buildEvents, c.buildCatalog, c.buildRegistry, c.buildAbroad, c.buildOwn, c.buildSocial, c.buildMatch, c.buildDoor, c.buildConsumers} {
 		if err := build(); err != nil {
 			return nil, err
 		}
@@ -132,15 +134,17 @@ func (c *control) buildCatalog() (err error) {
 func (c *control) buildRegistry() (err error) {
 	courier := &courier{}
 	c.registry, err = session.New(session.Config{
-		Store:    c.cfg.stores.registry,
-		Region:   c.cfg.region,
-		Courier:  courier,
-		Codes:    c.cfg.secrets,
-		Key:      c.cfg.secrets.newKey,
-		Over:     c.events.ended,
-		Parallel: c.cfg.stores.parallel,
-		Logger:   c.cfg.logger.With("part", "session"),
-		Metrics:  c.cfg.metrics,
+		Store:     c.cfg.stores.registry,
+		Region:    c.cfg.region,
+		Courier:   courier,
+		Codes:     c.cfg.secrets,
+		Key:       c.cfg.secrets.newKey,
+		Over:      c.events.ended,
+		Left:      c.events.tellGone,
+		Elsewhere: func(p throng.PlayerID) throng.Epoch { return c.abroad.highest(p) },
+		Parallel:  c.cfg.stores.parallel,
+		Logger:    c.cfg.logger.With("part", "session"),
+		Metrics:   c.cfg.metrics,
 	})
 	if err != nil {
 		return err
@@ -162,6 +166,11 @@ func (c *control) buildRegistry() (err error) {
 	})
 	courier.fleet = c.fleet
 	c.drains = c.cfg.places.drains
+	return err
+}
+
+func (c *control) buildAbroad() (err error) {
+	c.abroad, err = newAbroad(c, c.cfg.kafkas)
 	return err
 }
 
@@ -259,6 +268,7 @@ func (c *control) doorConfig() (api.Config, error) {
 		Handoffs:            c.match,
 		Origins:             c.registry,
 		Directory:           c.registry,
+		Whereabouts:         whereabouts{c},
 		Places:              c.publisher(),
 		Releases:            c.catalog,
 		Owners:              c.catalog,
@@ -375,6 +385,7 @@ func (c *control) runParts(ctx context.Context) error {
 	group.Go(func() error { return c.registry.Run(ctx) })
 	group.Go(func() error { return c.events.tellEnded(ctx, c.registry.Session) })
 	group.Go(func() error { return c.consumers.run(ctx) })
+	group.Go(func() error { return c.abroad.run(ctx) })
 	if c.tracer != nil {
 		group.Go(func() error { return c.tracer.Run(ctx) })
 	}

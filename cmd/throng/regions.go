@@ -26,8 +26,9 @@ const maxPeerTokens = 256 << 10 // bytes
 
 // peersFlags say which other regions the deployment has.
 type peersFlags struct {
-	Peers      []string `help:"The other regions of the deployment, by the URLs of their doors; one with several doors stands there once for each." placeholder:"REGION=URL,..."`
-	PeerTokens string   `type:"path" help:"File with the credential that each of them made for this region (throng token region), a line REGION=TOKEN each. It is read again when it changes." placeholder:"FILE"`
+	Peers []string `help:"The other regions of the deployment, by the URLs of their doors; one with several doors stands there once for each." placeholder:"REGION=URL,..."`
+	presenceFlags
+	PeerTokens string `type:"path" help:"File with the credential that each of them made for this region (throng token region), a line REGION=TOKEN each. It is read again when it changes." placeholder:"FILE"`
 }
 
 // others returns the URLs of the other regions' doors, with commas between those of

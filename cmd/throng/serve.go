@@ -111,6 +111,10 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	if err != nil {
 		return err
 	}
+	kafkas, err := c.kafkas(g.flags)
+	if err != nil {
+		return err
+	}
 	var plane *control
 	h, err := c.hosts(g, url, func() *control { return plane })
 	if err != nil {
@@ -118,7 +122,7 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	}
 	plane, err = newControl(controlConfig{
 		ground: g, stores: st, hosts: h, dev: c.Dev, public: url, http: over, stopWait: c.StopWait,
-		warmMost: c.warmMost(), peers: peers,
+		warmMost: c.warmMost(), peers: peers, kafkas: kafkas,
 	})
 	if err != nil {
 		return err

@@ -1651,6 +1651,14 @@ export interface components {
             state: string;
             session?: string;
             place?: string;
+            /** @description In which he plays. */
+            region?: string;
+            /**
+             * Format: double
+             * @description Of who plays in another region: how many seconds ago it was heard last that he does. Over some seconds, this region is cut off from the other one,
+             *     and he was seen there last.
+             */
+            age?: number;
         };
         /** @description All regions of the deployment. */
         RegionList: {

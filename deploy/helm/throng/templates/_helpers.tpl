@@ -72,6 +72,9 @@ app.kubernetes.io/component: control
 {{- if and .Values.peers.doors (not .Values.peers.tokensSecret.name) }}
 {{- fail "peers.tokensSecret.name: is needed with peers.doors: a Secret with what the other regions let this one in by" }}
 {{- end }}
+{{- if and .Values.peers.kafkaSecret.name (not .Values.kafka.urlSecret.name) }}
+{{- fail "kafka.urlSecret.name: is needed with peers.kafkaSecret: by it the other regions hear of this one" }}
+{{- end }}
 {{- if and .Values.places.regions (not .Values.places.url) }}
 {{- fail "places.url: is needed with places.regions: which of the buckets is this region's" }}
 {{- end }}
