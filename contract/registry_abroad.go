@@ -1,8 +1,10 @@
 package contract
 
 import (
+	"maps"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/session"
@@ -13,6 +15,7 @@ func registryAbroad() []registryCase {
 		{name: "attack 3: an epoch is later than what another region knows", run: abroadClaims},
 		{name: "attack 3: a confirm that is older than what another region knows is denied", run: abroadConfirms},
 		{name: "attack 3: an older seat than another region's is evicted, once", run: abroadEvicts},
+		{name: "who was in a session that ended or lapsed is told of", run: toldGone},
 		{name: "attack 3: a reported seat that is older than another region's is evicted", run: abroadReports},
 	}
 }
@@ -45,6 +48,40 @@ func (b *bench) withAbroad(t *testing.T) *abroad {
 	check(t, err)
 	b.reg = reg
 	return a
+}
+
+func toldGone(t *testing.T, b *bench) {
+	var mu sync.Mutex
+	gone := map[throng.PlayerID]throng.Epoch{}
+	reg, err := session.New(session.Config{
+		Store: b.rig.Store, Region: benchRegion, Courier: b.orders, Codes: benchCodes{}, Parallel: b.rig.Parallel, Left: func(list []session.Departure) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, d := range list {
+				if d.Place == "arena" && d.Session.Region() == benchRegion.ID {
+					gone[d.Player] = d.Epoch
+				}
+			}
+		},
+	})
+	check(t, err)
+	b.reg = reg
+	ended, lapsing, stays := b.open(t, 4), b.open(t, 4), b.open(t, 4)
+	want := map[throng.PlayerID]throng.Epoch{}
+	for p, s := range map[throng.PlayerID]*server{"ada": ended, "bo": lapsing, "cy": stays} {
+		g := b.join(t, s.id, "t-"+string(p), p)
+		s.enter(t, g, p)
+		if s != stays {
+			want[p] = g.Members[0].Epoch
+		}
+	}
+	check(t, b.reg.End(t.Context(), ended.id, "it is late"))
+	b.alive(t, throng.LeaseTime+2*time.Second, stays)
+	mu.Lock()
+	defer mu.Unlock()
+	if !maps.Equal(gone, want) {
+		t.Errorf("told of %v, want %v", gone, want)
+	}
 }
 
 // later is an epoch of region 1, ms later.
