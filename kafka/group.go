@@ -19,6 +19,7 @@ const (
 	handleMost  = 2 * time.Second
 	handleTime  = 10 * time.Second // for which that is done before others may take over
 	commitTime  = 10 * time.Second
+	leaveTime   = 3 * time.Second // after which the others find out by Silent that it left
 )
 
 // GroupConfig is what a Group is made of.
@@ -77,13 +78,17 @@ func (l *Log) Group(cfg GroupConfig) (*Group, error) {
 }
 
 // Run consumes until ctx ends. What was handed over is finished and committed
-// first. Conflict: another process has the member's name.
+// first; the group is left, unless it waits for others just then. Conflict: another process has the member's name.
 func (g *Group) Run(ctx context.Context) error {
 	topics := make([]string, len(g.cfg.Streams))
 	for i, s := range g.cfg.Streams {
 		topics[i] = g.log.topic(s)
 	}
-	options := append(slices.Clip(g.log.options),
+	// A member that leaves while partitions are shared out anew waits for all others to
+	// join, which may take a minute.
+	living, die := context.WithCancel(context.WithoutCancel(ctx))
+	defer die()
+	options := append(slices.Clip(g.log.options), kgo.WithContext(living),
 		kgo.ConsumerGroup(g.log.prefix+"."+g.cfg.Group), kgo.ConsumeTopics(topics...),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -99,7 +104,10 @@ func (g *Group) Run(ctx context.Context) error {
 	if err != nil {
 		return throng.Errorf(throng.Invalid, "kafka: group %s: %w", g.cfg.Group, err)
 	}
-	defer client.CloseAllowingRebalance()
+	defer func() {
+		defer time.AfterFunc(leaveTime, die).Stop()
+		client.CloseAllowingRebalance()
+	}()
 	for ctx.Err() == nil {
 		if err := g.turn(ctx, client); err != nil {
 			return err
