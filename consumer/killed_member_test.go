@@ -22,6 +22,7 @@ import (
 	"github.com/throng-gg/throng/bolt"
 	"github.com/throng-gg/throng/consumer"
 	"github.com/throng-gg/throng/disk"
+	"github.com/throng-gg/throng/dynamo"
 	"github.com/throng-gg/throng/kafka"
 )
 
@@ -40,7 +41,8 @@ func TestMain(m *testing.M) {
 type member struct {
 	URL    string
 	Dir    string
-	Name   string // in its groups, for good
+	Tables string // in DynamoDB, where shards are; empty: in Dir
+	Name   string // in its groups, for good; with Tables it has none
 	Silent time.Duration
 	Seed   uint64 // of when it kills itself; 0: it does not
 }
@@ -76,7 +78,11 @@ func (m member) run(ctx context.Context) error {
 	}
 	defer log.Close()
 	f := newFate(m.Seed)
-	k := kept{store: fatedStore{fileStore(m.Dir), f}, parker: fatedParker{log, f}, files: fatedFiles{disk.Files{Dir: filepath.Join(m.Dir, filesFolder)}, f}, now: time.Now}
+	store, err := m.store(ctx)
+	if err != nil {
+		return err
+	}
+	k := kept{store: fatedStore{store, f}, parker: fatedParker{log, f}, files: fatedFiles{disk.Files{Dir: filepath.Join(m.Dir, filesFolder)}, f}, now: time.Now}
 	all, ctx := errgroup.WithContext(ctx)
 	says := sync.OnceFunc(func() { fmt.Fprintln(os.Stdout, "it consumes") })
 	for group, streams := range groups {
@@ -84,15 +90,31 @@ func (m member) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		g, err := log.Group(kafka.GroupConfig{
+		cfg := kafka.GroupConfig{
 			Group: group, Member: m.Name + "-" + group, Streams: streams, Handler: fatedSink{sink, f, says}, Batch: 100, Silent: m.Silent, Idle: 200 * time.Millisecond,
-		})
+		}
+		if m.Tables != "" { // as control planes have it
+			cfg.Member, cfg.Batch = "", 1000
+		}
+		g, err := log.Group(cfg)
 		if err != nil {
 			return err
 		}
 		all.Go(func() error { return g.Run(ctx) })
 	}
 	return all.Wait()
+}
+
+// store is where its shards are.
+func (m member) store(ctx context.Context) (consumer.Store, error) {
+	if m.Tables == "" {
+		return fileStore(m.Dir), nil
+	}
+	s, err := dynamo.New(ctx, dynamo.Config{URL: m.Tables, Budget: time.Minute, Try: 20 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	return s.Shards(), nil
 }
 
 const filesFolder = "files" // in a member's folder; beside it a file for each shard

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/disk"
+	"github.com/throng-gg/throng/dynamo"
+	"github.com/throng-gg/throng/dynamo/dynamotest"
 	"github.com/throng-gg/throng/kafka"
 	"github.com/throng-gg/throng/kafka/embedded"
 	"github.com/throng-gg/throng/kafka/kafkatest"
@@ -79,8 +82,81 @@ func TestKilledConsumersOnKafka(t *testing.T) {
 	}}.run(t)
 }
 
+// TestKilledConsumersShareTables: three processes share partitions whose shards are in
+// DynamoDB, as control planes do. One is killed while it works, and another one later,
+// for which one more comes; with THRONG_SOAK they are killed and hang as above.
+// What they made of the events is what a clean run makes of them.
+func TestKilledConsumersShareTables(t *testing.T) {
+	t.Parallel()
+	url := dynamotest.Start(t) + "/killed"
+	s, err := dynamo.New(t.Context(), dynamo.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Setup(t.Context(), dynamo.Capacity{}, dynamo.Capacity{}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := embedded.Open(embedded.Config{Dir: t.TempDir(), Silent: killSilent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	r := killRun{address: b.Address(), tables: url, events: 10_000, pace: 100 * time.Millisecond, seed: 3, restart: func() error { return nil }}
+	if soak() > 0 {
+		r.events = 100_000 * soak()
+	} else {
+		r.how = killRun.share
+	}
+	r.run(t)
+}
+
+// share publishes the records under three processes, of which two are killed, until
+// all are applied.
+func (r killRun) share(t *testing.T, h *herd, log *kafka.Log, records []throng.Event) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	var all []*process
+	come := func() {
+		p, err := h.start("", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	for range 3 {
+		come()
+	}
+	for _, p := range all {
+		<-p.works
+	}
+	for i := range 3 {
+		if err := r.publish(ctx, log, records[len(records)*i/3:len(records)*(i+1)/3]); err != nil {
+			t.Fatal(err)
+		}
+		switch i {
+		case 0:
+			all[0].signal(syscall.SIGKILL)
+		case 1:
+			all[1].signal(syscall.SIGKILL)
+			come()
+		}
+	}
+	if err := until(ctx, "all events are applied", func() bool { return applied(ctx, log) }); err != nil {
+		t.Error(err)
+	}
+	for _, p := range all {
+		p.signal(syscall.SIGTERM)
+		if err := p.gone(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // killRun is one such run.
 type killRun struct {
+	how     func(r killRun, t *testing.T, h *herd, log *kafka.Log, records []throng.Event) // nil: play
+	tables  string                                                                         // in DynamoDB; empty: shards are in files
 	address string
 	restart func() error // of the broker
 	events  int
@@ -101,10 +177,17 @@ func (r killRun) run(t *testing.T) {
 	if _, err := log.Setup(t.Context(), kafka.SetupConfig{Partitions: killPartitions, Keep: killKeep}); err != nil {
 		t.Fatal(err)
 	}
-	h := &herd{member: member{URL: r.address, Dir: t.TempDir(), Silent: killSilent}, seed: r.seed}
+	h := &herd{member: member{URL: r.address, Dir: t.TempDir(), Tables: r.tables, Silent: killSilent}, seed: r.seed}
 	records := append(w.disorder(killReach), w.last...)
-	r.play(t, h, log, records)
-	k := kept{store: fileStore(h.member.Dir), parker: log, files: disk.Files{Dir: filepath.Join(h.member.Dir, filesFolder)}}
+	if r.how == nil {
+		r.how = killRun.play
+	}
+	r.how(r, t, h, log, records)
+	store, err := h.member.store(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := kept{store: store, parker: log, files: disk.Files{Dir: filepath.Join(h.member.Dir, filesFolder)}}
 	got, err := k.finish(t.Context(), filepath.Join(h.member.Dir, filesFolder), killPartitions)
 	if err != nil {
 		t.Fatal(err)
