@@ -38,8 +38,9 @@ type loop struct {
 	world  *World
 
 	tick       throng.Tick
-	skipped    int // steps that were given up
-	steps      stepTimes
+	skipped    int             // steps that were given up
+	steps      stepTimes       // how long they took
+	late       stepTimes       // when they began, after they were to
 	shown      throng.Revision // of the roster, on the display
 	admission  *admission
 	roster     roster
@@ -149,6 +150,7 @@ func (l *loop) run(ctx context.Context) ending {
 			l.feelPulse(l.cfg.BootClock())
 			l.event(e)
 		case <-timer.C:
+			l.late.add(time.Since(next))
 			l.step(step)
 			next = l.nextStep(next, step)
 			timer.Reset(time.Until(next))
@@ -157,9 +159,15 @@ func (l *loop) run(ctx context.Context) ending {
 	l.tellAll()
 	l.sayBye()
 	l.settle()
-	l.logger.InfoContext(ctx, "steps of the session", "count", l.steps.count,
-		"steps_p50_ms", l.steps.quantile(0.5).Seconds()*1000, "steps_p99_ms", l.steps.quantile(0.99).Seconds()*1000)
+	l.logSteps(ctx)
 	return *l.end
+}
+
+// logSteps says how long steps took, and how late they began.
+func (l *loop) logSteps(ctx context.Context) {
+	l.logger.InfoContext(ctx, "steps of the session", "count", l.steps.count,
+		"steps_p50_ms", l.steps.quantile(0.5).Seconds()*1000, "steps_p99_ms", l.steps.quantile(0.99).Seconds()*1000,
+		"late_p50_ms", l.late.quantile(0.5).Seconds()*1000, "late_p99_ms", l.late.quantile(0.99).Seconds()*1000)
 }
 
 // speak tells others what the session has for them, until ctx ends; the keeper

@@ -12,7 +12,7 @@ type stepTimes struct {
 const stepLot = time.Millisecond / 4
 
 func (s *stepTimes) add(d time.Duration) {
-	s.lots[min(int(d/stepLot), len(s.lots)-1)]++
+	s.lots[min(max(int(d/stepLot), 0), len(s.lots)-1)]++
 	s.count++
 }
 

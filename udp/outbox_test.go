@@ -86,7 +86,7 @@ func hasIPv6(t *testing.T) bool {
 	if err != nil {
 		return false
 	}
-	return r.socket.Close() == nil
+	return r.socket.close() == nil
 }
 
 // Inputs in and snapshots out, by the kernel and the queue of events, allocate

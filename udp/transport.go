@@ -26,6 +26,12 @@ const (
 	readSize = netcode.CarriedSize + netcode.MaxDatagram + 1
 	// readFailures in a row mean that the socket is beyond hope.
 	readFailures = 1000
+	// readPause is between two looks at a busy socket whose players are simulated by
+	// steps: each wake of a thread costs more than a datagram, and takes the processor
+	// from a step. What came meanwhile is read when the step begins.
+	readPause = 5 * time.Millisecond
+	// gatherMost batches are read at a step's beginning: more wait for the reader.
+	gatherMost = 8
 )
 
 // Config is what a Transport needs to know.
@@ -46,7 +52,7 @@ type Config struct {
 // Transport is a game server's UDP socket. It implements gameserver.Transport.
 type Transport struct {
 	log     *slog.Logger
-	socket  *net.UDPConn
+	socket  *socket
 	public  netip.AddrPort
 	metrics *metrics
 
@@ -55,6 +61,8 @@ type Transport struct {
 	server   *netcode.Server  // nil before Listen and after Run
 	registry func() time.Time // of Listen
 	ran      bool             // Run was called
+	quiet    bool             // Gather was called
+	took     time.Time        // when datagrams were read last
 }
 
 var (
@@ -110,9 +118,13 @@ func newTransport(c Config, socket *net.UDPConn) (*Transport, error) {
 	if queue == nil {
 		queue = gameserver.NewEvents()
 	}
+	own, err := newSocket(socket)
+	if err != nil {
+		return nil, throng.Errorf(throng.Internal, "take over the socket: %w", err)
+	}
 	return &Transport{
-		log: log, socket: socket, public: public, metrics: m,
-		events: &events{Source: queue.Source(), out: newOutbox(socket, m), metrics: m},
+		log: log, socket: own, public: public, metrics: m,
+		events: &events{Source: queue.Source(), out: newOutbox(own, m), metrics: m},
 	}, nil
 }
 
@@ -123,8 +135,19 @@ func (t *Transport) Address() netip.AddrPort { return t.public }
 // Disconnected, whoever ended the connection, Run's end included.
 func (t *Transport) Events() <-chan gameserver.Event { return t.events.Events() }
 
-// Gather makes events of the messages that came; see gameserver.Source.
-func (t *Transport) Gather() { t.events.Gather() }
+// Gather makes events of the messages that came; see gameserver.Source. From the
+// first call on datagrams are looked for every readPause, and here.
+func (t *Transport) Gather() {
+	t.mu.Lock()
+	t.quiet = true
+	t.mu.Unlock()
+	for range gatherMost {
+		if n, _, _ := t.take(); n < batchSize { // Run hears of errors
+			break
+		}
+	}
+	t.events.Gather()
+}
 
 // Listen begins to take clients whose tokens are sealed with key and name
 // Address. Twice the capacity and one may be connected, so that all players can
@@ -256,7 +279,7 @@ func (t *Transport) shut() error {
 		t.server.DisconnectAll(time.Now())
 	}
 	t.server, t.registry = nil, time.Now // Listen is refused from now on
-	if err := t.socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := t.socket.close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return throng.Errorf(throng.Internal, "close socket: %w", err)
 	}
 	return nil
@@ -264,10 +287,10 @@ func (t *Transport) shut() error {
 
 // read takes datagrams until the socket is closed.
 func (t *Transport) read() error {
-	buffer := make([]byte, readSize)
-	failures := 0
+	failures, timer := 0, time.NewTimer(readPause)
+	defer timer.Stop()
 	for failures < readFailures {
-		n, from, err := t.socket.ReadFromUDPAddrPort(buffer)
+		n, pause, err := t.take()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
@@ -276,16 +299,42 @@ func (t *Transport) read() error {
 			continue
 		}
 		failures = 0
-		t.metrics.datagramsIn.Inc()
-		t.metrics.bytesIn.Add(float64(n))
-		t.receive(from, buffer[:n])
+		switch {
+		case n == 0:
+			_ = t.socket.wait() // take says what is wrong
+		case pause:
+			timer.Reset(readPause)
+			<-timer.C
+		}
 	}
 	return throng.Errorf(throng.Internal, "%d reads from %s failed in a row", readFailures, t.public)
 }
 
-func (t *Transport) receive(from netip.AddrPort, datagram []byte) {
+// take handles the datagrams that are there, up to batchSize, and says whether the
+// next ones can wait.
+func (t *Transport) take() (n int, pause bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	n, err = t.socket.read()
+	if n == 0 || err != nil {
+		return 0, false, err
+	}
+	now, size, answered := time.Now(), 0, t.events.out.count
+	for i := range n {
+		datagram, from := t.socket.at(i)
+		size += len(datagram)
+		t.receive(now, from, datagram)
+	}
+	t.metrics.datagramsIn.Add(float64(n))
+	t.metrics.bytesIn.Add(float64(size))
+	// Who was answered is coming in, and has more to say.
+	busy := now.Sub(t.took) < 2*readPause && n < batchSize && answered == t.events.out.count
+	t.took = now
+	return n, t.quiet && busy, nil
+}
+
+// receive handles one datagram; called under mu.
+func (t *Transport) receive(now time.Time, from netip.AddrPort, datagram []byte) {
 	if t.server == nil {
 		t.metrics.unlistening.Inc()
 		return
@@ -294,7 +343,7 @@ func (t *Transport) receive(from netip.AddrPort, datagram []byte) {
 	if netcode.IsCarried(datagram) {
 		receive = t.server.ReceiveCarried
 	}
-	if drop := receive(time.Now(), from, datagram); drop != netcode.DropNone {
+	if drop := receive(now, from, datagram); drop != netcode.DropNone {
 		t.metrics.ignored[drop].Inc()
 	}
 }

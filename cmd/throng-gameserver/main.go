@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -19,10 +20,21 @@ import (
 )
 
 func main() {
+	oneProcessor()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
+}
+
+// oneProcessor lets one thread run Go code at a time, unless GOMAXPROCS says
+// otherwise. A session is one goroutine, and what is beside it takes little: waking
+// a second thread for it costs more, and many game servers share the machine's
+// processors (docs/benchmarks.md).
+func oneProcessor() {
+	if os.Getenv("GOMAXPROCS") == "" { //nolint:forbidigo // the runtime's own
+		runtime.GOMAXPROCS(1)
+	}
 }
 
 // run is main without the process around it. It returns the exit status.

@@ -57,12 +57,15 @@ type serverReport struct {
 	CPU   float64 `json:"cpu"`
 	MaxMB float64 `json:"max_mb"`
 	OwnMB float64 `json:"own_mb"`
-	// EchoCPU is of a bare UDP and ChaCha20-Poly1305 echo of one session's load, in
-	// the same seconds.
-	EchoCPU float64 `json:"echo_cpu"`
-	// Of steps, the slowest server's.
+	// Of steps, the slowest server's: how long they took, and how late they began.
 	StepP50MS float64 `json:"step_p50_ms"`
 	StepP99MS float64 `json:"step_p99_ms"`
+	LateP99MS float64 `json:"late_p99_ms"`
+	// The same of a bare socket with ChaCha20-Poly1305 that sends by ticks, of one
+	// session's load, in the same seconds.
+	BareCPU       float64 `json:"bare_cpu"`
+	BareStepP99MS float64 `json:"bare_step_p99_ms"`
+	BareLateP99MS float64 `json:"bare_late_p99_ms"`
 	// Of the bots, all of them.
 	Downlink json.RawMessage `json:"bots,omitempty"`
 }
@@ -160,6 +163,7 @@ func (s *serverReport) steps(logs string) error {
 		for line := range strings.Lines(string(text)) {
 			s.StepP50MS = max(s.StepP50MS, attribute(line, "steps_p50_ms="))
 			s.StepP99MS = max(s.StepP99MS, attribute(line, "steps_p99_ms="))
+			s.LateP99MS = max(s.LateP99MS, attribute(line, "late_p99_ms="))
 		}
 	}
 	if s.StepP99MS == 0 {
@@ -182,18 +186,18 @@ func (c *benchSessionCmd) play(e *env, r *benchRegion, url string, sessions int,
 		return err
 	}
 	defer func() { _ = bots.Process.Kill() }() // it has ended when all went well
-	bare := &wireBench{benchWireCmd: &benchWireCmd{Players: c.Players, Rate: echoRate, Up: echoBytes, Down: echoBytes}, env: e}
-	echo, err := bare.start(sideBareEcho)
+	bare := &wireBench{benchWireCmd: &benchWireCmd{Players: c.Players, Rate: bareRate, Up: bareBytes, Down: bareBytes}, env: e}
+	limit, err := bare.start(sideBareTick)
 	if err != nil {
 		return err
 	}
-	defer echo.end()
-	clients, err := bare.play(sideBareEcho, echo)
+	defer limit.end()
+	clients, err := bare.play(sideBareTick, limit)
 	if err != nil {
 		return err
 	}
 	defer clients.end()
-	if err := c.measure(e.ctx, r.children[0].Process.Pid, sessions, echo, out); err != nil {
+	if err := c.measure(e.ctx, r.children[0].Process.Pid, sessions, limit, out); err != nil {
 		return err
 	}
 	if err := bots.Wait(); err != nil {
@@ -203,12 +207,12 @@ func (c *benchSessionCmd) play(e *env, r *benchRegion, url string, sessions int,
 	return nil
 }
 
-// measure looks at a region's game servers and at the echo, once all play.
-func (c *benchSessionCmd) measure(ctx context.Context, region, sessions int, echo *wireProcess, out *serverReport) error {
+// measure looks at a region's game servers and at the bare one, once all play.
+func (c *benchSessionCmd) measure(ctx context.Context, region, sessions int, limit *wireProcess, out *serverReport) error {
 	if err := pauseFor(ctx, 4*time.Second); err != nil {
 		return err
 	}
-	echoed, err := echo.mark()
+	bare, err := limit.mark()
 	if err != nil {
 		return err
 	}
@@ -222,18 +226,18 @@ func (c *benchSessionCmd) measure(ctx context.Context, region, sessions int, ech
 		out.MaxMB = max(out.MaxMB, memoryMB(pid, "VmHWM:"))
 		out.OwnMB = max(out.OwnMB, memoryMB(pid, "RssAnon:"))
 	}
-	now, err := echo.mark()
+	now, err := limit.mark()
 	if err != nil {
 		return err
 	}
-	out.EchoCPU = (now.CPU - echoed.CPU) / took
+	out.BareCPU, out.BareStepP99MS, out.BareLateP99MS = (now.CPU-bare.CPU)/took, now.TickP99MS, now.LateP99MS
 	return nil
 }
 
-// What the bare echo is sent by each client, about as much as a bot does.
+// What the bare server is sent by each client, about as much as a bot does.
 const (
-	echoRate  = 30
-	echoBytes = 76
+	bareRate  = 30
+	bareBytes = 76
 )
 
 // busiest is the so many children of a process that used most of a processor so

@@ -204,16 +204,21 @@ func (s *bareServer) run(ctx context.Context, rate int) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(s.read)
-	ticker := time.NewTicker(time.Second / time.Duration(rate))
-	defer ticker.Stop()
+	step := time.Second / time.Duration(rate)
+	next, timer := time.Now().Add(step), time.NewTimer(step)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return s.socket.Close()
-		case <-ticker.C:
+		case <-timer.C:
 			if s.name == sideBareTick {
+				begun := time.Now()
 				s.tick()
+				s.counts.tick(begun.Sub(next), time.Since(begun))
 			}
+			next = next.Add(step)
+			timer.Reset(time.Until(next))
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,10 @@ type wireMark struct {
 	In      int64   `json:"in"`
 	Out     int64   `json:"out"`
 	Mallocs int64   `json:"mallocs"`
+	// Of the bare side that sends by ticks, since it began: how long a tick took, and
+	// how late it began, at p99.
+	TickP99MS float64 `json:"tick_p99_ms"`
+	LateP99MS float64 `json:"late_p99_ms"`
 }
 
 // wireCounts is what a side counts.
@@ -59,6 +64,15 @@ type wireCounts struct {
 	in, out atomic.Int64
 	// forged is what came to a transport that lets nobody in; nil: there is none.
 	forged prometheus.Gatherer
+
+	mu         sync.Mutex // guards what follows
+	took, late []float64  // of ticks, ms
+}
+
+func (n *wireCounts) tick(late, took time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.late, n.took = append(n.late, late.Seconds()*1000), append(n.took, took.Seconds()*1000)
 }
 
 // wireKey seals the tokens of all sides.
@@ -93,10 +107,22 @@ func (n *wireCounts) mark() wireMark {
 	if n.forged != nil {
 		in = countForged(n.forged)
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	return wireMark{
+		TickP99MS: p99(n.took), LateP99MS: p99(n.late),
 		CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds(), In: in, Out: n.out.Load(),
 		Mallocs: int64(m.Mallocs),
 	}
+}
+
+// p99 is a quantile of figures; 0: there are none.
+func p99(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)*99/100]
 }
 
 // countForged is how many datagrams a transport dropped as forged.

@@ -193,7 +193,7 @@ func TestBenchSession(t *testing.T) {
 	if err := json.Unmarshal(s.Downlink, &bots); err != nil || bots.Joined != 5 || bots.Mismatched != 0 {
 		t.Errorf("the bots: %v, %+v, want 5 joined and none that saw a wrong world", err, bots)
 	}
-	if s.CPU <= 0 || s.EchoCPU <= 0 || s.OwnMB <= 0 || s.MaxMB < s.OwnMB || s.StepP99MS < s.StepP50MS || s.StepP50MS <= 0 {
+	if s.CPU <= 0 || s.BareCPU <= 0 || s.OwnMB <= 0 || s.MaxMB < s.OwnMB || s.StepP99MS < s.StepP50MS || s.StepP50MS <= 0 {
 		t.Errorf("got %+v, want what the game server and the echo took", s)
 	}
 }
