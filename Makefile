@@ -36,7 +36,8 @@ test: test-web ## all tests, in random order, with the race detector but for who
 	scripts/setup.sh cc:gcc,libc6-dev
 	@scripts/setup.sh redis-server:redis-server || echo "NO TESTS with a real Redis: there is no redis-server" >&2
 	@scripts/setup.sh dig:bind9-dnsutils || echo "NO TESTS of DNS with dig: there is no dig" >&2
-	@scripts/setup.sh ip:iproute2 || echo "NO TESTS of a network that is cut: there is no ip" >&2
+	@scripts/setup.sh ip:iproute2 iptables:iptables || echo "NO TESTS of networks that are cut: there is no ip, or no iptables" >&2
+	@scripts/setup.sh tshark:tshark || echo "NO TESTS of what is on the wire: there is no tshark" >&2
 	@scripts/jars.sh kafka >/dev/null || echo "NO TESTS on a real Kafka: it was not fetched" >&2
 	@GO=$(GO) scripts/versitygw-build.sh >/dev/null || echo "NO TESTS on a real S3: versitygw was not built" >&2
 	@echo "NO TESTS on a real Kubernetes: make test-cluster has them" >&2

@@ -23,9 +23,10 @@ import (
 type realms struct {
 	*sideBySide
 
-	ip    func(args ...string) error
-	nets  []*realm
-	doors []*slowRoad // by which all others reach a region's door
+	ip     func(args ...string) error
+	bridge string
+	nets   []*realm
+	doors  []*slowRoad // by which all others reach a region's door
 }
 
 // realm is one region's network.
@@ -45,32 +46,52 @@ const (
 // startRealms starts the first regions, which are gone with the test.
 func startRealms(t *testing.T, count int) *realms {
 	t.Helper()
-	for _, command := range []string{"ip", "iptables", redistest.Binary()} {
-		if _, err := exec.LookPath(command); err != nil || os.Geteuid() != 0 {
-			t.Skipf("NOT TESTED: networks are made and cut by root, with ip and iptables; each region's has its own redis-server (%s)", command)
-		}
+	if redistest.Binary() == "" {
+		t.Skip("NOT TESTED: each region has its own redis-server, and there is none")
 	}
-	e := &enclave{t: t}
-	pid := os.Getpid()
-	bridge := fmt.Sprintf("thrb%d", pid)
-	if err := e.try("link", "add", bridge, "type", "bridge"); err != nil {
-		t.Skipf("NOT TESTED: there is no making of networks here: %v", err)
-	}
-	t.Cleanup(func() { e.ip("link", "del", bridge) })
-	host := fmt.Sprintf("198.19.%d.1", pid%256) // a net that is for tests (RFC 2544)
-	e.ip("addr", "add", host+"/24", "dev", bridge)
-	e.ip("link", "set", bridge, "up")
-
-	r := &realms{sideBySide: &sideBySide{t: t, list: devRegions()[:count]}, ip: e.try}
+	r := newRealms(t, count)
 	r.dev.Data = t.TempDir()
 	if err := r.dev.sideSecrets(r.list); err != nil {
 		t.Fatal(err)
 	}
+	r.all = make([]*region, count)
+	var starting sync.WaitGroup
 	for i := range count {
-		n := &realm{name: fmt.Sprintf("throng-%d-%d", pid, i), address: next(host, i+1)}
+		starting.Go(func() { r.startRealm(i) })
+	}
+	starting.Wait()
+	r.hear(count)
+	return r
+}
+
+// realmsMade counts those of this process, whose networks have other names.
+var realmsMade atomic.Int32
+
+// newRealms makes the networks of the first regions.
+func newRealms(t *testing.T, count int) *realms {
+	t.Helper()
+	for _, command := range []string{"ip", "iptables"} {
+		if _, err := exec.LookPath(command); err != nil || os.Geteuid() != 0 {
+			t.Skipf("NOT TESTED: networks are made and cut by root, with ip and iptables (%s)", command)
+		}
+	}
+	e := &enclave{t: t}
+	pid, made := os.Getpid(), int(realmsMade.Add(1))
+	bridge := fmt.Sprintf("thrb%d%c", pid, 'a'+made)
+	if err := e.try("link", "add", bridge, "type", "bridge"); err != nil {
+		t.Skipf("NOT TESTED: there is no making of networks here: %v", err)
+	}
+	t.Cleanup(func() { e.ip("link", "del", bridge) })
+	host := fmt.Sprintf("198.19.%d.1", (4*pid+made)%256) // a net that is for tests (RFC 2544)
+	e.ip("addr", "add", host+"/24", "dev", bridge)
+	e.ip("link", "set", bridge, "up")
+
+	r := &realms{sideBySide: &sideBySide{t: t, list: devRegions()[:count]}, ip: e.try, bridge: bridge}
+	for i := range count {
+		n := &realm{name: fmt.Sprintf("throng-%d%c%d", pid, 'a'+made, i), address: next(host, i+1)}
 		e.ip("netns", "add", n.name)
 		t.Cleanup(func() { e.ip("netns", "del", n.name) })
-		cable := fmt.Sprintf("thrb%d-%d", pid, i)
+		cable := fmt.Sprintf("thrb%d%c%d", pid, 'a'+made, i)
 		e.ip("link", "add", cable, "type", "veth", "peer", "name", "wan", "netns", n.name)
 		e.ip("link", "set", cable, "master", bridge)
 		e.ip("link", "set", cable, "up")
@@ -82,13 +103,6 @@ func startRealms(t *testing.T, count int) *realms {
 		r.doors = append(r.doors, newSlowRoad(t, host, n.address+":"+strconv.Itoa(realmDoor)))
 		r.urls = append(r.urls, "http://"+r.doors[i].address)
 	}
-	r.all = make([]*region, count)
-	var starting sync.WaitGroup
-	for i := range count {
-		starting.Go(func() { r.startRealm(i) })
-	}
-	starting.Wait()
-	r.hear(count)
 	return r
 }
 
