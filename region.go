@@ -88,6 +88,15 @@ type RegionWish struct {
 	Random    uint64 // picks among the near-ties
 }
 
+// What may speak against a region.
+const (
+	RegionStale    = "stale"    // nothing is known that is fresh
+	RegionRefused  = "refused"  // calls of it fail
+	RegionDraining = "draining" // it takes nobody
+	RegionBusy     = "busy"     // its tickets stand in line
+	RegionFull     = "full"     // no seat and no server
+)
+
 // RegionChoice is a region as it was considered for a ticket. Zero values are left
 // out of its JSON.
 type RegionChoice struct {

@@ -124,38 +124,76 @@ func next(list []throng.RegionChoice) int {
 }
 
 // at tries one region.
-func (c calls) at(ctx context.Context, t throng.Ticket, i int, wait time.Duration) (gen.Placed, error) {
-	id := t.Regions[i].Region
+func (c calls) at(ctx context.Context, t throng.Ticket, i int, wait time.Duration) (placed gen.Placed, err error) {
+	id, begun := t.Regions[i].Region, time.Now()
 	c.sent.keep(t.Key, id)
 	if id == c.cfg.Region {
-		return c.here(ctx, t, wait)
+		placed, err = c.here(ctx, t, min(wait, tryWait))
+	} else {
+		c.cfg.Elsewhere.Sent(id, t.Place, len(t.Party))
+		placed, err = c.cfg.Elsewhere.Matchmake(ctx, id, t, min(wait, tryWait))
 	}
-	c.cfg.Elsewhere.Sent(id, t.Place, len(t.Party))
-	begun := time.Now()
-	placed, err := c.cfg.Elsewhere.Matchmake(ctx, id, t, min(wait, tryWait))
-	for err == nil && placed.Assignment == nil && wait-time.Since(begun) > 0 && ctx.Err() == nil {
-		placed, err = c.further(ctx, id, throng.TicketAsk{Key: t.Key, Player: t.Key.Caller, Line: placed.Line()}, wait-time.Since(begun))
+	if err == nil {
+		ask := throng.TicketAsk{Key: t.Key, Player: t.Key.Caller, Line: placed.Line()}
+		placed, err = c.further(ctx, id, ask, placed, begun.Add(wait))
 	}
-	if err != nil {
+	if err != nil && id != c.cfg.Region {
 		c.sent.forget(t.Key)
 	}
 	return placed, err
 }
 
-// further waits a bit more for a ticket that waits in another region.
-func (c calls) further(ctx context.Context, id throng.RegionID, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
-	asked := time.Now()
-	next, err := c.cfg.Elsewhere.Lookup(ctx, id, ask, min(wait, tryWait))
-	// A door without room for those who wait answers at once.
-	if pause := tryWait/4 - time.Since(asked); err == nil && next.Assignment == nil && pause > 0 {
-		timer := time.NewTimer(min(pause, wait))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
+// further waits until a moment for a ticket that waits in a region. NoCapacity: it
+// waits for a game server where none comes, and another region has some.
+func (c calls) further(ctx context.Context, id throng.RegionID, ask throng.TicketAsk, placed gen.Placed, until time.Time) (gen.Placed, error) {
+	for placed.Assignment == nil && ctx.Err() == nil {
+		if c.hopeless(ctx, id, placed) {
+			return gen.Placed{}, throng.RetryLater(throng.NoCapacity, time.Second, "no game server comes in region %s", id)
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			break
+		}
+		asked := time.Now()
+		ask.Line = placed.Line()
+		next, err := c.lookupAt(ctx, id, ask, min(left, tryWait))
+		if err != nil {
+			return gen.Placed{}, err
+		}
+		placed = next
+		// A door without room for those who wait answers at once.
+		if pause := min(tryWait/4-time.Since(asked), left); placed.Assignment == nil && pause > 0 {
+			timer := time.NewTimer(pause)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
 		}
 	}
-	return next, err
+	return placed, nil
+}
+
+// hopeless says whether a ticket waits where no game server can be started, while
+// another region has some.
+func (c calls) hopeless(ctx context.Context, id throng.RegionID, placed gen.Placed) bool {
+	if placed.Waiting == nil || len(c.cfg.Elsewhere.Others()) == 0 {
+		return false
+	}
+	there, other := false, false
+	for _, r := range c.cfg.Elsewhere.Rank(throng.RegionWish{Seats: 1, New: true}, c.ownSummary(ctx)) {
+		there = there || r.Region == id && r.Why == throng.RegionFull
+		other = other || r.Region != id && r.Why == ""
+	}
+	return there && other
+}
+
+// lookupAt waits for a ticket that a region has.
+func (c calls) lookupAt(ctx context.Context, id throng.RegionID, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
+	if id == c.cfg.Region {
+		return c.lookupHere(ctx, ask, wait)
+	}
+	return c.cfg.Elsewhere.Lookup(ctx, id, ask, wait)
 }
 
 // here places a ticket in this region.
@@ -198,38 +236,30 @@ func outcomeOf(err error) string {
 
 // lookup waits for a ticket wherever it went.
 func (c calls) lookup(ctx context.Context, ask throng.TicketAsk, wait time.Duration) (gen.Placed, error) {
-	id, known := c.sent.of(ask.Key)
 	if c.cfg.Elsewhere == nil {
 		return c.lookupHere(ctx, ask, wait)
 	}
-	if known && id == c.cfg.Region {
-		placed, err := c.lookupHere(ctx, ask, wait)
-		return placed, again(err)
-	}
-	begun := time.Now()
+	until := time.Now().Add(wait)
+	id, known := c.sent.of(ask.Key)
 	if !known {
-		placed, err := c.lookupHere(ctx, ask, wait)
-		if throng.KindOf(err) != throng.NotFound || err == nil {
-			return placed, err
-		}
+		id = c.cfg.Region
+	}
+	placed, err := c.lookupAt(ctx, id, ask, min(wait, tryWait))
+	if !known && throng.KindOf(err) == throng.NotFound && err != nil {
 		var found bool
 		if id, placed, found = c.seek(ctx, ask); !found {
 			return gen.Placed{}, err
 		}
 		c.sent.keep(ask.Key, id)
-		if placed.Assignment != nil {
-			return placed, nil
-		}
+		err = nil
 	}
-	placed, err := c.cfg.Elsewhere.Lookup(ctx, id, ask, min(wait, tryWait))
-	for err == nil && placed.Assignment == nil && wait-time.Since(begun) > 0 && ctx.Err() == nil {
-		ask.Line = placed.Line()
-		placed, err = c.further(ctx, id, ask, wait-time.Since(begun))
+	if err == nil {
+		placed, err = c.further(ctx, id, ask, placed, until)
 	}
-	if fails(err) && ctx.Err() == nil { // sent again, it may go elsewhere
-		c.sent.forget(ask.Key)
+	if err = again(err); (fails(err) || throng.KindOf(err) == throng.NoCapacity) && err != nil && ctx.Err() == nil {
+		c.sent.forget(ask.Key) // sent again, it may go elsewhere
 	}
-	return placed, again(err)
+	return placed, err
 }
 
 // again is the error of a ticket that waited in vain: sent once more it goes on to

@@ -27,6 +27,7 @@ type abroad struct {
 	asked  []string // calls, in order
 	fails  map[throng.RegionID]error
 	budget int
+	full   throng.RegionID
 	sent   map[throng.RegionID]int
 }
 
@@ -35,7 +36,11 @@ func (a *abroad) Rank(w throng.RegionWish, _ *throng.RegionSummary) (list []thro
 	defer a.mu.Unlock()
 	a.wishes = append(a.wishes, w)
 	for _, id := range a.order {
-		list = append(list, throng.RegionChoice{Region: id, Try: true, Latency: -1})
+		c := throng.RegionChoice{Region: id, Try: true, Latency: -1}
+		if id == a.full {
+			c.Why = throng.RegionFull
+		}
+		list = append(list, c)
 	}
 	return append(list, throng.RegionChoice{Region: "us", Why: "stale", Latency: -1})
 }
@@ -84,6 +89,12 @@ func (a *abroad) Leave(ctx context.Context, r throng.RegionID, k throng.TicketKe
 		return err
 	}
 	return a.eu.Leave(ctx, k, player)
+}
+
+func (a *abroad) set(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
 }
 
 func (a *abroad) calls() []string {
@@ -352,11 +363,12 @@ func TestTicketThatWaitedInVain(t *testing.T) {
 		return throng.Placement{}, none
 	}
 	local.world.lookup = func(throng.TicketKey, time.Duration) (throng.Placement, error) { return throng.Placement{}, none }
-	if _, r := local.join(t, "t1", `"party":["ada"]`); r.status != http.StatusAccepted {
+	r := local.call("POST", "/v1/matchmake?wait=0", local.token("ada", RolePlayer), `{"ticket":"t1","place":"arena","party":["ada"]}`)
+	if r.status != http.StatusAccepted {
 		t.Fatalf("got %d %s, want to wait", r.status, r.body)
 	}
 	waits = false
-	r := local.call("GET", "/v1/matchmake/t1?wait=0", local.token("ada", RolePlayer), "")
+	r = local.call("GET", "/v1/matchmake/t1?wait=0", local.token("ada", RolePlayer), "")
 	if p := r.problem(t); p.Code != "no_capacity" || p.RetryAfter <= 0 {
 		t.Errorf("got %s, want to be told to come again", r.body)
 	}
@@ -366,6 +378,27 @@ func TestTicketThatWaitedInVain(t *testing.T) {
 	between.fails["eu"] = none
 	if _, r := local.join(t, "t2", `"party":["ada"]`); r.problem(t).RetryAfter > 0 {
 		t.Errorf("no region has room: got %s, want the last word", r.body)
+	}
+}
+
+// A ticket does not wait where no game server comes, if another region has some.
+func TestTicketDoesNotWaitInVain(t *testing.T) {
+	local, _, between := twoRegions(t, "local", "eu")
+	waiting := throng.Placement{Position: 1, RetryAfter: time.Second}
+	local.world.place = func(context.Context, throng.Ticket, time.Duration) (throng.Placement, error) { return waiting, nil }
+	local.world.lookup = func(throng.TicketKey, time.Duration) (throng.Placement, error) { return waiting, nil }
+	ask := func(method, path, body string) reply {
+		return local.call(method, path, local.token("ada", RolePlayer), body)
+	}
+	if r := ask("POST", "/v1/matchmake?wait=0", `{"ticket":"t1","place":"arena","party":["ada"]}`); r.status != http.StatusAccepted {
+		t.Fatalf("got %d %s, want to wait", r.status, r.body)
+	}
+	between.set(func() { between.full = "local" })
+	if r := ask("GET", "/v1/matchmake/t1?wait=0", ""); r.status != 503 || r.problem(t).Code != "no_capacity" {
+		t.Errorf("got %d %s, want to be told to come again", r.status, r.body)
+	}
+	if a, r := local.join(t, "t2", `"party":["ada"]`); r.status != 200 || a.Region != "eu" {
+		t.Errorf("asked at once: got %d %s, want a seat in eu", r.status, r.body)
 	}
 }
 

@@ -58,11 +58,22 @@ func (r *Refills) Took(d time.Duration) {
 
 // Time is what nine of ten do not exceed.
 func (r *Refills) Time() time.Duration {
-	if r.n == 0 {
-		return firstRefill
-	}
-	known := slices.Sorted(slices.Values(r.ring[:min(r.n, refills)]))
+	known := r.known()
 	return known[(len(known)*9-1)/10]
+}
+
+// Median is what half of them do not exceed.
+func (r *Refills) Median() time.Duration {
+	known := r.known()
+	return known[(len(known)-1)/2]
+}
+
+// known is what they took, the shortest first.
+func (r *Refills) known() []time.Duration {
+	if r.n == 0 {
+		return []time.Duration{firstRefill}
+	}
+	return slices.Sorted(slices.Values(r.ring[:min(r.n, refills)]))
 }
 
 // StockFor is the stock that lets openings go on while it is refilled: those

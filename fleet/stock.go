@@ -72,7 +72,7 @@ func (t *table) stuck(now time.Time) bool {
 	if t.failures > 0 {
 		return true
 	}
-	late := now.Add(-max(stuckTimes*t.refills.Time(), stuckAfter))
+	late := now.Add(-max(stuckTimes*t.refills.Median(), stuckAfter))
 	for _, s := range t.servers {
 		if (s.phase == phaseAsked || s.phase == phaseStarted) && !s.asked.IsZero() && s.asked.Before(late) {
 			return true

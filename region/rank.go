@@ -32,15 +32,6 @@ type Candidate struct {
 	SentSeats, SentTickets int
 }
 
-// Why a region is not among those that are chosen from.
-const (
-	WhyStale    = "stale"    // nothing is known that is fresh
-	WhyRefused  = "refused"  // calls of it fail
-	WhyDraining = "draining" // it takes nobody
-	WhyBusy     = "busy"     // its tickets stand in line
-	WhyFull     = "full"     // no seat and no server
-)
-
 // The tiers of regions: all of one are tried before those of the next.
 const (
 	tierNear    = iota // they compete by score
@@ -110,15 +101,15 @@ func rate(w throng.RegionWish, c Candidate) ranked {
 	r.Score = w.Weights.Fill*r.Fill + w.Weights.Latency*r.Near
 	switch {
 	case c.Age > FreshFor:
-		r.Why = WhyStale
+		r.Why = throng.RegionStale
 	case c.Refused:
-		r.Why = WhyRefused
+		r.Why = throng.RegionRefused
 	case c.Summary.Draining:
-		r.Why = WhyDraining
+		r.Why = throng.RegionDraining
 	case c.Summary.Room-c.SentTickets <= 0:
-		r.Why = WhyBusy
+		r.Why = throng.RegionBusy
 	case !r.Open && c.Summary.Warm+c.Summary.Spare <= 0:
-		r.Why = WhyFull
+		r.Why = throng.RegionFull
 	}
 	return r
 }
