@@ -176,6 +176,9 @@ func TestPlayersOfThreeRegions(t *testing.T) {
 	if again := s.join(eu, "ada", "arena", s.far(eu)); again.Session != a.Session {
 		t.Errorf("the same ticket again has a seat in %s, before it was %s", again.Session, a.Session)
 	}
+	if again := s.join(sg, "ada", "arena", s.far(us)); again.Session != a.Session {
+		t.Errorf("the same ticket by another region's door has a seat in %s, before it was %s", again.Session, a.Session)
+	}
 	if status, out := throngCommand(t, "explain", "tkt-ada", "--addr", s.urls[eu]); status != 0 || !strings.Contains(out, "to region us") || !strings.Contains(out, "3 regions, in the order") {
 		t.Errorf("explain: exit status %d:\n%s", status, out)
 	}
