@@ -1,6 +1,7 @@
 package consumer_test
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -101,9 +102,9 @@ func TestKilledConsumersShareTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	r := killRun{address: b.Address(), tables: url, events: 10_000, pace: 100 * time.Millisecond, seed: 3, restart: func() error { return nil }}
+	r := killRun{address: b.Address(), tables: url, partitions: 2, events: 10_000, pace: 50 * time.Millisecond, seed: 3, restart: func() error { return nil }}
 	if soak() > 0 {
-		r.events = 100_000 * soak()
+		r.events, r.pace = 30_000*soak(), 200*time.Millisecond
 	} else {
 		r.how = killRun.share
 	}
@@ -155,18 +156,20 @@ func (r killRun) share(t *testing.T, h *herd, log *kafka.Log, records []throng.E
 
 // killRun is one such run.
 type killRun struct {
-	how     func(r killRun, t *testing.T, h *herd, log *kafka.Log, records []throng.Event) // nil: play
-	tables  string                                                                         // in DynamoDB; empty: shards are in files
-	address string
-	restart func() error // of the broker
-	events  int
-	pace    time.Duration // of publishing a chunk
-	seed    uint64
+	how        func(r killRun, t *testing.T, h *herd, log *kafka.Log, records []throng.Event) // nil: play
+	tables     string                                                                         // in DynamoDB; empty: shards are in files
+	address    string
+	restart    func() error // of the broker
+	partitions int32        // of a stream; 0: killPartitions
+	events     int
+	pace       time.Duration // of publishing a chunk
+	seed       uint64
 }
 
 // run plays it.
 func (r killRun) run(t *testing.T) {
 	t.Helper()
+	r.partitions = cmp.Or(r.partitions, killPartitions)
 	w := makeWorld(r.events, r.seed)
 	want := w.clean(t)
 	log, err := kafka.New(kafka.Config{URL: r.address, Logger: slog.New(slog.DiscardHandler)})
@@ -174,7 +177,7 @@ func (r killRun) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(log.Close)
-	if _, err := log.Setup(t.Context(), kafka.SetupConfig{Partitions: killPartitions, Keep: killKeep}); err != nil {
+	if _, err := log.Setup(t.Context(), kafka.SetupConfig{Partitions: int(r.partitions), Keep: killKeep}); err != nil {
 		t.Fatal(err)
 	}
 	h := &herd{member: member{URL: r.address, Dir: t.TempDir(), Tables: r.tables, Silent: killSilent}, seed: r.seed}
@@ -188,7 +191,7 @@ func (r killRun) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := kept{store: store, parker: log, files: disk.Files{Dir: filepath.Join(h.member.Dir, filesFolder)}}
-	got, err := k.finish(t.Context(), filepath.Join(h.member.Dir, filesFolder), killPartitions)
+	got, err := k.finish(t.Context(), filepath.Join(h.member.Dir, filesFolder), r.partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
