@@ -154,3 +154,21 @@ func TestSweepGroups(t *testing.T) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
+
+// All game servers together are one group, which counts for ten processes.
+func TestGroupWeight(t *testing.T) {
+	mine := filepath.Join(fakeUnified(t, "cpu"), groupPrefix+strconv.Itoa(os.Getpid()))
+	file := filepath.Join(mine, "cpu.weight")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (root{dir: mine, version: unified}).try(cpuController); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != "1000" {
+		t.Errorf("got %q, %v, want 1000", got, err)
+	}
+	if got := weightSetting(legacy); got != (setting{"cpu.shares", "10240", true}) {
+		t.Errorf("version 1: got %v", got)
+	}
+}

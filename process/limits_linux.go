@@ -68,6 +68,18 @@ func cpuSettings(cpus float64, v version) []setting {
 	return []setting{{"cpu.cfs_period_us", period, false}, {"cpu.cfs_quota_us", quota, false}}
 }
 
+// groupWeight is what all game servers together count for as one group, beside other
+// processes of the machine: ten of these. Without it they all have one's share of a
+// processor that is wanted by others, however many they are.
+const groupWeight = 10
+
+func weightSetting(v version) setting {
+	if v == unified {
+		return setting{"cpu.weight", strconv.Itoa(100 * groupWeight), true}
+	}
+	return setting{"cpu.shares", strconv.Itoa(1024 * groupWeight), true}
+}
+
 // newLimits tries what works here, once. What does not is logged in one line.
 func newLimits(log *slog.Logger, memory int64, cpus float64) *limits {
 	l := &limits{}
@@ -161,6 +173,10 @@ func (r root) try(controller string) error {
 		if err := write(filepath.Join(r.dir, "cgroup.subtree_control"), "+"+controller); err != nil {
 			return err
 		}
+	}
+	if controller == cpuController {
+		w := weightSetting(r.version)
+		_ = write(filepath.Join(r.dir, w.file), w.value) // optional
 	}
 	probe := filepath.Join(r.dir, "probe")
 	return errors.Join(r.fill(probe), removeDir(probe))
