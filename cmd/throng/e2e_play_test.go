@@ -40,14 +40,14 @@ func TestPlayPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crowded := filepath.Join(root, "play", "test", "crowd.test.mjs")
-	quiet := slices.DeleteFunc(slices.Clone(tests), func(name string) bool { return name == crowded })
-	if len(quiet) != len(tests)-1 || len(quiet) == 0 {
+	crowded, regional := filepath.Join(root, "play", "test", "crowd.test.mjs"), filepath.Join(root, "play", "test", "regions.test.mjs")
+	quiet := slices.DeleteFunc(slices.Clone(tests), func(name string) bool { return name == crowded || name == regional })
+	if len(quiet) != len(tests)-2 || len(quiet) == 0 {
 		t.Fatalf("tests of the page: %v", tests)
 	}
 	r := startDev(t, "--warm", "3", "--log-level", "DEBUG")
 	defer r.showServers()
-	run := func(t *testing.T, tests ...string) {
+	run := func(t *testing.T, r *region, tests ...string) {
 		within, stop := context.WithTimeout(t.Context(), 8*time.Minute)
 		defer stop()
 		cmd := exec.CommandContext(within, node, append([]string{"--test", "--test-concurrency=1"}, tests...)...)
@@ -74,7 +74,12 @@ func TestPlayPage(t *testing.T) {
 				t.Errorf("bots beside the pages: failed %d, mismatched %d, want none", got.Failed, got.Mismatched)
 			}
 		}()
-		run(t, crowded)
+		run(t, r, crowded)
 	})
-	t.Run("pages", func(t *testing.T) { run(t, quiet...) })
+	t.Run("pages", func(t *testing.T) { run(t, r, quiet...) })
+	t.Run("regions", func(t *testing.T) {
+		s := startRegions(t, 2)
+		s.drain(0)
+		run(t, s.all[0], regional)
+	})
 }

@@ -81,6 +81,14 @@ func (s *sideBySide) far(i int) map[throng.RegionID]float64 {
 	return far
 }
 
+// drain takes a region out of use, so that players go elsewhere.
+func (s *sideBySide) drain(i int) {
+	s.t.Helper()
+	if status, out := throngCommand(s.t, "drain", string(s.list[i].id), "--region", "--addr", s.urls[i]); status != 0 {
+		s.t.Fatalf("drain %s: exit status %d:\n%s", s.list[i].id, status, out)
+	}
+}
+
 // publish publishes a place in every region.
 func (s *sideBySide) publish(id, manifest, script string) {
 	s.t.Helper()

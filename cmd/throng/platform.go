@@ -289,6 +289,7 @@ func (c *control) doorConfig() (api.Config, error) {
 		Joins:           joins,
 		Replicas:        c.hears(),
 		Summaries:       summaries{c},
+		URL:             c.cfg.flags.URL,
 		Doors:           c.doors,
 		Numbers:         analytics.Numbers{Board: c.cfg.stores.board},
 		Bans:            c.cfg.stores.bans,
