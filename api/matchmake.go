@@ -83,20 +83,13 @@ func (c calls) GetTicket(ctx context.Context, req gen.GetTicketRequestObject) (g
 	if err != nil {
 		return nil, err
 	}
-	line, err := lineOf(value(req.Params.Line))
+	ask, wait, err := c.asking(ctx, throng.TicketAsk{Key: key, Player: player}, req.Params.Line, req.Params.Wait)
 	if err != nil {
-		return nil, err
-	}
-	wait, err := waitOf(req.Params.Wait)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.notBanned(ctx, player); err != nil {
 		return nil, err
 	}
 	ctx, wait, done := c.patience(ctx, wait)
 	defer done()
-	placed, err := c.lookup(ctx, throng.TicketAsk{Key: key, Player: player, Line: line}, wait)
+	placed, err := c.lookup(ctx, ask, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +97,19 @@ func (c calls) GetTicket(ctx context.Context, req gen.GetTicketRequestObject) (g
 		return gen.GetTicket202JSONResponse{WaitingJSONResponse: gen.WaitingJSONResponse(*placed.Waiting)}, nil
 	}
 	return gen.GetTicket200JSONResponse{AssignedJSONResponse: gen.AssignedJSONResponse(*placed.Assignment)}, nil
+}
+
+// asking checks what somebody brings who waits for a ticket.
+func (c calls) asking(ctx context.Context, ask throng.TicketAsk, line *string, seconds *int) (throng.TicketAsk, time.Duration, error) {
+	var err error
+	if ask.Line, err = lineOf(value(line)); err != nil {
+		return ask, 0, err
+	}
+	wait, err := waitOf(seconds)
+	if err != nil {
+		return ask, 0, err
+	}
+	return ask, wait, c.notBanned(ctx, ask.Player)
 }
 
 // LeaveTicket gives back the caller's seat.

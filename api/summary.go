@@ -101,20 +101,13 @@ func (c calls) GetPlacedTicket(ctx context.Context, req gen.GetPlacedTicketReque
 	if err != nil {
 		return nil, err
 	}
-	line, err := lineOf(value(req.Params.Line))
+	ask, wait, err := c.asking(ctx, throng.TicketAsk{Key: key, Player: player}, req.Params.Line, req.Params.Wait)
 	if err != nil {
-		return nil, err
-	}
-	wait, err := waitOf(req.Params.Wait)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.notBanned(ctx, player); err != nil {
 		return nil, err
 	}
 	ctx, wait, done := c.patience(ctx, wait)
 	defer done()
-	placed, err := c.lookupHere(ctx, throng.TicketAsk{Key: key, Player: player, Line: line}, wait)
+	placed, err := c.lookupHere(ctx, ask, wait)
 	if err != nil {
 		return nil, err
 	}
