@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,14 +41,14 @@ func (c calls) anywhere(ctx context.Context, t throng.Ticket, r throng.Release, 
 		placed, err = c.at(ctx, t, i, max(wait-time.Since(begun), 0))
 		t.Regions[i].Code = outcomeOf(err)
 		if err == nil || !passesOn(err) || ctx.Err() != nil {
-			c.wrote(t, t.Regions[i].Region, begun, placed, err)
+			c.wrote(t, begun, placed, err)
 			return placed, err
 		}
 	}
 	if err == nil {
 		err = throng.RetryLater(throng.NoCapacity, time.Second, "no region can take the party now")
 	}
-	c.wrote(t, "", begun, gen.Placed{}, err)
+	c.wrote(t, begun, gen.Placed{}, err)
 	return gen.Placed{}, err
 }
 
@@ -128,7 +129,9 @@ func (c calls) at(ctx context.Context, t throng.Ticket, i int, wait time.Duratio
 	id, begun := t.Regions[i].Region, time.Now()
 	c.sent.keep(t.Key, id)
 	if id == c.cfg.Region {
-		placed, err = c.here(ctx, t, min(wait, tryWait))
+		own := t // which the matchmaker keeps, while what comes of it is written down here
+		own.Regions = slices.Clone(t.Regions)
+		placed, err = c.here(ctx, own, min(wait, tryWait))
 	} else {
 		c.cfg.Elsewhere.Sent(id, t.Place, len(t.Party))
 		placed, err = c.cfg.Elsewhere.Matchmake(ctx, id, t, min(wait, tryWait))
@@ -318,14 +321,15 @@ func (c calls) leave(ctx context.Context, k throng.TicketKey, player throng.Play
 	return c.cfg.Elsewhere.Leave(ctx, id, k, player)
 }
 
-// wrote records where a ticket was sent, and what came of it. What this region
-// placed its matchmaker records.
-func (c calls) wrote(t throng.Ticket, at throng.RegionID, begun time.Time, placed gen.Placed, err error) {
-	sent := false
+// wrote records where a ticket was sent, and what came of it. What only this region
+// tried its matchmaker records.
+func (c calls) wrote(t throng.Ticket, begun time.Time, placed gen.Placed, err error) {
+	here, sent := false, false
 	for _, r := range t.Regions {
+		here = here || r.Code != "" && r.Region == c.cfg.Region
 		sent = sent || r.Code != "" && r.Region != c.cfg.Region
 	}
-	if c.cfg.Joins == nil || !sent && len(t.Regions) > 0 && at == c.cfg.Region {
+	if c.cfg.Joins == nil || here && !sent {
 		return
 	}
 	took := float64(time.Since(begun).Microseconds()) / 1000

@@ -280,7 +280,9 @@ func TestTicketGoesOn(t *testing.T) {
 // The own region goes on to others, too.
 func TestOwnRegionFails(t *testing.T) {
 	local, _, between := twoRegions(t, "local", "eu")
-	local.world.place = func(context.Context, throng.Ticket, time.Duration) (throng.Placement, error) {
+	var kept throng.Ticket
+	local.world.place = func(_ context.Context, tk throng.Ticket, _ time.Duration) (throng.Placement, error) {
+		kept = tk
 		return throng.Placement{}, throng.Errorf(throng.Unavailable, "the registry is away")
 	}
 	if a, r := local.join(t, "t1", `"party":["ada"]`); r.status != 200 || a.Region != "eu" {
@@ -289,9 +291,17 @@ func TestOwnRegionFails(t *testing.T) {
 	if rec := between.joins.last(); rec.Regions[0].Code != "unavailable" || rec.Regions[1].Code != "ok" || rec.Session != sessionEU {
 		t.Errorf("recorded is %+v", rec)
 	}
+	if len(kept.Regions) != 3 || kept.Regions[0].Code != "" {
+		t.Errorf("what the matchmaker keeps was changed after it got it: %+v", kept.Regions)
+	}
 	between.fails["eu"] = throng.Errorf(throng.Full, "no seat")
 	if _, r := local.join(t, "t2", `"party":["ada"]`); r.problem(t).Code != "full" {
 		t.Errorf("nobody has room: got %s, want the last word", r.body)
+	}
+	records := len(between.joins.list)
+	between.order = []throng.RegionID{"local"}
+	if _, r := local.join(t, "t3", `"party":["ada"]`); r.status != 503 || len(between.joins.list) != records {
+		t.Errorf("only this region was tried: got %d %s and %d records by the door, want none: its matchmaker records", r.status, r.body, len(between.joins.list)-records)
 	}
 }
 

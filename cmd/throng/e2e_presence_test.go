@@ -6,13 +6,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -299,28 +296,10 @@ func (r *twoRegions) knows(player throng.PlayerID, at stay) bool {
 	return true
 }
 
-// hasMetric says whether a line of the region's metrics begins with the pattern.
-func (r *region) hasMetric(pattern string) bool {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/metrics", http.NoBody)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return err == nil && regexp.MustCompile(`(?m)^`+pattern).Match(text)
-}
-
 // equalWithin is how soon regions that hear each other agree: 5 s, on a machine that
 // may do other things at the same time somewhat later.
 func equalWithin() time.Duration {
-	if os.Getenv("THRONG_SOAK") != "" { //nolint:forbidigo // a test's own
+	if inLong() {
 		return 5 * time.Second
 	}
 	return 20 * time.Second
@@ -368,7 +347,7 @@ func TestOneSeatInAllRegions(t *testing.T) {
 func TestJoinsInTwoRegionsAtOnce(t *testing.T) {
 	t.Parallel()
 	rounds, players := 2, 5
-	if os.Getenv("THRONG_SOAK") != "" { //nolint:forbidigo // a test's own
+	if inLong() {
 		rounds, players = 100, 10
 	}
 	r := startTwoRegions(t)
