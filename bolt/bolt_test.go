@@ -46,6 +46,16 @@ func TestProfiles(t *testing.T) {
 	})
 }
 
+func TestHome(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "throng.db")
+	s := open(t, path)
+	contract.Homes(t, s, func(t *testing.T) contract.HomeStore {
+		t.Helper()
+		return reopen(t, s, path)
+	})
+}
+
 func TestBans(t *testing.T) {
 	t.Parallel()
 	contract.Bans(t, func(t *testing.T) contract.BanStore {

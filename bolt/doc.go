@@ -4,11 +4,12 @@
 //	profiles   game 0 player                         head
 //	saves      game 0 player 0 revision mod 10       one save, compressed
 //	accounts   game 0 account                        balances, fence (account.go)
-//	uniques    game 0 player 0 item                  nothing more
+//	uniques    game 0 player 0 item                  how many moves it has made
 //	records    game 0 player 0 transfer              a transfer and its receipt
 //	entries    game 0 account 0 time player 0 transfer   the transfer as the account sees it
 //	catalogs   game                                  what can be owned and bought
 //	bans       player                                the one that counts
+//	home       "home"                                which region writes, and since which term
 //	marks      group 0 stream 0 partition            how far a consumer's shard is
 //	pages      group 0 stream 0 partition 0 number   IDs of the events of a commit
 //	rows       group 0 stream 0 partition 0 key      what it made of events

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"time"
 
@@ -51,7 +50,10 @@ func (l Ledger) Change(ctx context.Context, t ledger.Touch, decide ledger.Decide
 			return nil, err
 		}
 		return func() error {
-			return errors.Join(putOutcome(tx, t, *out, house), l.putPosting(tx, t.Game, out.Record))
+			if err := putOutcome(tx, t, *out, house); err != nil || t.Copied {
+				return err
+			}
+			return l.putPosting(tx, t.Game, out.Record)
 		}, nil
 	})
 }
@@ -73,7 +75,8 @@ func readState(tx *bbolt.Tx, t ledger.Touch) (s ledger.State, err error) {
 		s.Players = append(s.Players, a)
 	}
 	for _, u := range t.Uniques {
-		s.Owned = append(s.Owned, bucket(tx, uniques).Get(key(string(t.Game), string(u.Player), string(u.Item))) != nil)
+		moves, _ := binary.Uvarint(bucket(tx, uniques).Get(key(string(t.Game), string(u.Player), string(u.Item))))
+		s.Owned = append(s.Owned, moves)
 	}
 	return s, nil
 }
@@ -125,7 +128,7 @@ func putMove(b *bbolt.Bucket, g throng.GameID, m ledger.Move) error {
 	if m.To == "" {
 		return nil
 	}
-	return b.Put(key(string(g), string(m.To), string(m.Item)), []byte{1})
+	return b.Put(key(string(g), string(m.To), string(m.Item)), binary.AppendUvarint(nil, max(m.Nth, 1)))
 }
 
 func entryKey(g throng.GameID, a ledger.AccountID, e ledger.Entry) []byte {

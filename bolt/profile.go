@@ -137,11 +137,39 @@ func (p Profiles) Save(ctx context.Context, k profile.Key, s profile.Save, retur
 		}
 		h.Revision, h.Returned = s.Revision, returned
 		return func() error {
-			if err := saves.Put(slotKey(k, s.Revision), value); err != nil {
+			if err := putSave(saves, k, s.Revision, value); err != nil {
 				return err
 			}
-			if s.Revision >= 2*profile.Kept { // an older file's
-				if err := saves.Delete(saveKey(k, s.Revision-profile.Kept)); err != nil {
+			return putHead(tx, k, h)
+		}, nil
+	})
+}
+
+// putSave stores a save in its slot.
+func putSave(saves *bbolt.Bucket, k profile.Key, r throng.Revision, value []byte) error {
+	if err := saves.Put(slotKey(k, r), value); err != nil || r < 2*profile.Kept {
+		return err
+	}
+	return saves.Delete(saveKey(k, r-profile.Kept)) // an older file's
+}
+
+// Copy stores a newer profile of another store.
+func (p Profiles) Copy(ctx context.Context, k profile.Key, h profile.Head, s *profile.Save) error {
+	if err := profile.MayCopy(k, h, s); err != nil {
+		return err
+	}
+	var value []byte
+	if s != nil {
+		value = formSave(*s)
+	}
+	return p.s.change(ctx, func(tx *bbolt.Tx) (func() error, error) {
+		was, err := readHead(tx, k)
+		if err != nil || !profile.Newer(h, was) {
+			return nil, err
+		}
+		return func() error {
+			if s != nil {
+				if err := putSave(bucket(tx, profileSaves), k, s.Revision, value); err != nil {
 					return err
 				}
 			}
@@ -227,12 +255,15 @@ func readSave(value []byte, r throng.Revision) (profile.Save, error) {
 // Saved returns a save.
 func (p Profiles) Saved(_ context.Context, k profile.Key, r throng.Revision) (s profile.Save, err error) {
 	err = p.s.view(func(tx *bbolt.Tx) error {
+		h, err := readHead(tx, k)
+		if err != nil {
+			return err
+		}
 		if r == 0 {
-			h, err := readHead(tx, k)
-			if err != nil {
-				return err
-			}
 			r = h.Revision
+		}
+		if !profile.IsKept(h, r) {
+			return throng.Errorf(throng.NotFound, "save %d is not kept", r)
 		}
 		s, err = findSave(bucket(tx, profileSaves), k, r)
 		return err
@@ -244,14 +275,19 @@ func (p Profiles) Saved(_ context.Context, k profile.Key, r throng.Revision) (s 
 func (p Profiles) Saves(_ context.Context, k profile.Key) (list []profile.Save, err error) {
 	prefix := under(string(k.Game), string(k.Player))
 	err = p.s.view(func(tx *bbolt.Tx) error {
+		h, err := readHead(tx, k)
+		if err != nil {
+			return err
+		}
 		c := bucket(tx, profileSaves).Cursor()
 		for name, value := c.Seek(prefix); len(name) == len(prefix)+8 && bytes.HasPrefix(name, prefix); name, value = c.Next() {
 			s, err := readSave(value, numberOf(name))
 			if err != nil {
 				return err
 			}
-			s.Data = nil
-			list = append(list, s)
+			if s.Data = nil; profile.IsKept(h, s.Revision) {
+				list = append(list, s)
+			}
 		}
 		return nil
 	})

@@ -28,6 +28,7 @@ const (
 	shardPages   = "pages"
 	shardRows    = "rows"
 	bans         = "bans"
+	homes        = "home"
 )
 
 // bucket returns one of them; Open made them all.
@@ -46,7 +47,7 @@ type Config struct {
 }
 
 // Store is the file. It serves profile.Store, ledger.Store, ledger.Catalogs,
-// ledger.Books, ledger.Outbox, consumer.Store and what keeps bans.
+// ledger.Books, ledger.Outbox, consumer.Store and what keeps bans and the home.
 type Store struct {
 	cfg Config
 
@@ -93,7 +94,7 @@ func (s *Store) open() error {
 // makeBuckets makes those that are missing. If none is, nothing is written: with a
 // full disk the file opens, and what is in it can be read.
 func makeBuckets(db *bbolt.DB) error {
-	all := []string{profileHeads, profileSaves, accounts, uniques, records, entries, catalogs, outbox, shardMarks, shardPages, shardRows, bans}
+	all := []string{profileHeads, profileSaves, accounts, uniques, records, entries, catalogs, outbox, shardMarks, shardPages, shardRows, bans, homes}
 	complete := true
 	err := db.View(func(tx *bbolt.Tx) error {
 		for _, name := range all {

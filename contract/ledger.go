@@ -64,6 +64,7 @@ func Ledgers(t *testing.T, open func(t *testing.T) (LedgerStores, throng.GameID)
 		"catalogs":                            ledgerCatalogs,
 		"everything outlives a restart":       ledgerAgain,
 		"an audit finds what does not add up": ledgerAuditFinds,
+		"copies in any order":                 ledgerCopies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			stores, game := open(t)

@@ -92,6 +92,13 @@ func Outboxes(t *testing.T, store OutboxStore, game throng.GameID, again func(t 
 			l, r = open(store)
 		}
 	}
+	copied := ledger.Posting{Game: game + "-copy", Record: ledger.Record{
+		Transfer: reward("elsewhere", "plr-0", amounts("gold", 1)), At: time.Now().Truncate(time.Millisecond), Session: sessionOne,
+		Lines: []ledger.Line{
+			{Account: ledger.HouseOf(ledger.Key{Player: "plr-0", ID: "elsewhere"}), Item: "gold", Change: -1}, {Account: "plr-0", Item: "gold", Change: 1},
+		},
+	}}
+	wantOK(t, "Copy", l.Copy(t.Context(), copied)) // whoever posted it announces it
 	refused := ledger.Order{Game: game, Transfer: throng.Transfer{
 		ID: "never", Kind: throng.TransferReward, First: throng.Member{Player: "plr-0"}, Gives: []throng.Amount{{Item: "gold", Count: 2_000_000}},
 	}}
@@ -137,6 +144,9 @@ func announced(t *testing.T, store OutboxStore, log *outboxLog) {
 	found := 0
 	err := store.Walk(t.Context(), func(row ledger.Row) error {
 		if row.Record == nil {
+			return nil
+		}
+		if row.Record.Transfer.ID == "elsewhere" {
 			return nil
 		}
 		found++

@@ -42,6 +42,7 @@ func Profiles(t *testing.T, open func(t *testing.T) (ProfileStores, throng.GameI
 		"everything outlives a restart":          profileAgain,
 		"of racing checkouts the last one saves": profileRace,
 		"games and players are apart":            profileApart,
+		"copies count if they are newer":         profileCopy,
 	} {
 		t.Run(name, func(t *testing.T) {
 			stores, game := open(t)

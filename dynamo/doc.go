@@ -2,7 +2,7 @@
 //
 //	PREFIX-profiles  pk game/player   sk H: head · S00..S10: one save each, compressed
 //	PREFIX-economy   pk game/account  sk A: account · E#time#player#transfer: entry · R#transfer: record · U#item: unique item
-//	PREFIX-catalog   pk game          the game's catalog
+//	PREFIX-catalog   pk game          the game's catalog · #relay/...: how far transfers were announced · #home: which region writes
 //	PREFIX-shards    pk group/stream/partition  sk M: mark · D#segment#piece: rows, compressed
 //
 // Setup makes the tables. economy has a stream of new images, from which events are

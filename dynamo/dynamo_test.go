@@ -51,6 +51,7 @@ func TestContracts(t *testing.T) {
 			return contract.LedgerStores{Store: s.Ledger()}, game()
 		})
 	})
+	t.Run("home", func(t *testing.T) { contract.Homes(t, s, nil) })
 	t.Run("attacks", func(t *testing.T) {
 		contract.OwnAttacks(t, func(*testing.T) (contract.OwnStores, throng.GameID) {
 			return contract.OwnStores{Profiles: s.Profiles(), Ledger: s.Ledger()}, game()

@@ -25,8 +25,10 @@ var (
 // Ledger returns the part that keeps the ledger.
 func (s *Store) Ledger() Ledger { return Ledger{s} }
 
-// balance begins the names of an account's balances.
-const balance = "b:"
+const (
+	balance = "b:" // begins the names of an account's balances
+	copied  = "c"  // is set in records that were posted elsewhere
+)
 
 func ownerPK(g throng.GameID, a ledger.AccountID) string { return string(g) + "/" + string(a) }
 
@@ -107,7 +109,7 @@ func (l Ledger) state(ctx context.Context, t ledger.Touch) (s ledger.State, err 
 		s.Players = append(s.Players, accountOf(ledger.AccountID(p), found[n]))
 	}
 	for n := range t.Uniques {
-		s.Owned = append(s.Owned, found[len(t.Players)+n] != nil)
+		s.Owned = append(s.Owned, movesOf(found[len(t.Players)+n]))
 	}
 	return s, nil
 }
@@ -139,6 +141,15 @@ func (l Ledger) batch(ctx context.Context, keys []item) ([]item, error) {
 	return list, nil
 }
 
+// movesOf is how many moves a unique item has made; 0: it is not there. Those of
+// before do not say.
+func movesOf(i item) uint64 {
+	if i == nil {
+		return 0
+	}
+	return uint64(max(i.number("m"), 1))
+}
+
 func recordOf(i item) (*ledger.Record, error) {
 	if i == nil {
 		return nil, nil //nolint:nilnil // there is none
@@ -152,6 +163,9 @@ func (l Ledger) writes(t ledger.Touch, was ledger.State, out ledger.Outcome) []t
 	w := transaction{table: l.s.economy}
 	record := recordKey(t.Game, t.Key)
 	record["d"] = text(string(ledger.EncodeRecord(out.Record)))
+	if t.Copied {
+		record[copied] = flag(true)
+	}
 	w.put(record, "attribute_not_exists(pk)", nil)
 	for n, a := range out.Players {
 		i := accountKey(t.Game, a.ID)
@@ -175,7 +189,9 @@ func (l Ledger) writes(t ledger.Touch, was ledger.State, out ledger.Outcome) []t
 			w.remove(uniqueKey(t.Game, ledger.Unique{Player: m.From, Item: m.Item}))
 		}
 		if m.To != "" {
-			w.put(uniqueKey(t.Game, ledger.Unique{Player: m.To, Item: m.Item}), "attribute_not_exists(pk)", nil)
+			i := uniqueKey(t.Game, ledger.Unique{Player: m.To, Item: m.Item})
+			i["m"] = number(m.Nth)
+			w.put(i, "attribute_not_exists(pk)", nil)
 		}
 	}
 	if out.Refunded != nil {

@@ -27,7 +27,8 @@ const (
 )
 
 // Outbox reads the economy table's stream: what was put there as a record was
-// committed. Which of it was announced stands in the table of catalogs, under names
+// committed, here unless it says that it was copied. Which of it was announced
+// stands in the table of catalogs, under names
 // that no game has. Of several processes one at a time announces, as long as it
 // keeps a lease; who has lost it may announce a batch twice. A stream forgets after
 // 24 hours: what nobody announced until then is not.
@@ -319,7 +320,7 @@ func postingOf(r types.Record) (p ledger.Posting, ok bool, err error) {
 		}
 		return s.Value
 	}
-	if !strings.HasPrefix(field(r.Dynamodb.Keys, "sk"), "R#") {
+	if !strings.HasPrefix(field(r.Dynamodb.Keys, "sk"), "R#") || r.Dynamodb.NewImage[copied] != nil {
 		return p, false, nil
 	}
 	record, err := ledger.DecodeRecord([]byte(field(r.Dynamodb.NewImage, "d")))

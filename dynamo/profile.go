@@ -120,13 +120,51 @@ func changed(err error) error {
 
 // putSlot writes a save to its slot, unless a newer session has been there.
 func (p Profiles) putSlot(ctx context.Context, k profile.Key, s profile.Save) error {
+	return p.putSlotIf(ctx, k, s, "attribute_not_exists(pk) OR f < :f OR (f = :f AND v <= :v)")
+}
+
+// putSlotIf writes a save to its slot on a condition on the one that is there, with :f
+// and :v of the new one.
+func (p Profiles) putSlotIf(ctx context.Context, k profile.Key, s profile.Save, condition string) error {
 	i := slotKey(k, s.Revision)
 	i["f"], i["h"], i["v"] = number(s.Fence), text(string(s.Holder)), number(s.Revision)
 	i["at"], i["n"], i["d"] = number(s.SavedAt.UnixMilli()), number(s.Size), blob(s.Data)
 	return changed(p.s.put(ctx, &dynamodb.PutItemInput{
-		TableName: &p.s.profiles, Item: i, ConditionExpression: aws.String("attribute_not_exists(pk) OR f < :f OR (f = :f AND v <= :v)"),
+		TableName: &p.s.profiles, Item: i, ConditionExpression: &condition,
 		ExpressionAttributeValues: item{":f": number(s.Fence), ":v": number(s.Revision)},
 	}))
+}
+
+// Copy stores a newer profile of another store: the save first, as Save does.
+func (p Profiles) Copy(ctx context.Context, k profile.Key, h profile.Head, s *profile.Save) error {
+	if err := profile.MayCopy(k, h, s); err != nil {
+		return err
+	}
+	return p.s.again(ctx, "copy a profile", func(ctx context.Context) error {
+		i, err := p.s.get(ctx, p.s.profiles, headKey(k))
+		if err != nil {
+			return err
+		}
+		was := headOf(i)
+		if !profile.Newer(h, was) {
+			return nil
+		}
+		if s != nil {
+			// A session that lost this profile may have left a save of a higher epoch.
+			if err := p.putSlotIf(ctx, k, *s, "attribute_not_exists(pk) OR f < :f OR v <= :v"); err != nil {
+				return err
+			}
+		}
+		next := headKey(k)
+		next["f"], next["h"], next["r"], next["v"] = number(h.Fence), text(string(h.Holder)), flag(h.Returned), number(h.Revision)
+		return changed(p.s.put(ctx, &dynamodb.PutItemInput{
+			TableName: &p.s.profiles, Item: next,
+			ConditionExpression: aws.String("attribute_not_exists(pk) OR (f = :f AND r = :r AND (v = :v OR (:v = :zero AND attribute_not_exists(v))))"),
+			ExpressionAttributeValues: item{
+				":f": number(was.Fence), ":r": flag(was.Returned), ":v": number(was.Revision), ":zero": number(0),
+			},
+		}))
+	})
 }
 
 // Return lets go of a profile.
@@ -170,11 +208,6 @@ func saveOf(i item) profile.Save {
 	}
 }
 
-// isKept says whether a revision is one of the newest.
-func isKept(h profile.Head, r throng.Revision) bool {
-	return r > 0 && r <= h.Revision && r+profile.Kept > h.Revision
-}
-
 // Saved returns a save.
 func (p Profiles) Saved(ctx context.Context, k profile.Key, r throng.Revision) (s profile.Save, err error) {
 	err = p.s.again(ctx, "read a save", func(ctx context.Context) error {
@@ -186,7 +219,7 @@ func (p Profiles) Saved(ctx context.Context, k profile.Key, r throng.Revision) (
 		if want == 0 {
 			want = h.Revision
 		}
-		if !isKept(h, want) {
+		if !profile.IsKept(h, want) {
 			return throng.Errorf(throng.NotFound, "save %d is not kept", want)
 		}
 		s, err = p.slot(ctx, k, want)
@@ -204,7 +237,7 @@ func (p Profiles) Saves(ctx context.Context, k profile.Key) (list []profile.Save
 			return err
 		}
 		return p.s.query(ctx, span{p.s.profiles, profilePK(k), "S", "S~"}, queryOptions{visit: func(i item) (bool, error) {
-			if s := saveOf(i); isKept(h, s.Revision) {
+			if s := saveOf(i); profile.IsKept(h, s.Revision) {
 				s.Data = nil
 				list = append(list, s)
 			}

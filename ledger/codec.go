@@ -23,6 +23,7 @@ type (
 		Account AccountID     `json:"a,omitempty"` // empty: the entry's
 		Item    throng.ItemID `json:"i"`
 		Change  int64         `json:"n"`
+		Nth     uint64        `json:"m,omitempty"` // not in entries
 	}
 	storedHolding struct {
 		Player  throng.PlayerID `json:"p"`
@@ -74,6 +75,10 @@ func EncodeRecord(r Record) []byte {
 	o.list("l", len(r.Lines), func(i int) {
 		o.some("a", string(r.Lines[i].Account))
 		o.line(r.Lines[i])
+		if nth := r.Lines[i].Nth; nth != 0 {
+			o.key("m")
+			o.out = strconv.AppendUint(o.out, nth, 10)
+		}
 	})
 	o.list("h", len(r.Receipt.Holdings), func(i int) {
 		o.text("p", string(r.Receipt.Holdings[i].Player))
@@ -156,7 +161,7 @@ func DecodeEntry(of AccountID, data []byte) (Entry, error) {
 	}
 	e := Entry{At: time.UnixMilli(s.At).UTC(), Key: Key{s.First, s.ID}, Kind: s.Kind}
 	for _, l := range s.Lines {
-		e.Lines = append(e.Lines, Line{of, l.Item, l.Change})
+		e.Lines = append(e.Lines, Line{Account: of, Item: l.Item, Change: l.Change})
 	}
 	return e, nil
 }

@@ -45,7 +45,7 @@ func FuzzCodec(f *testing.F) {
 				Offer: throng.ItemID(item), Count: count, Refunds: throng.TransferID(second),
 			},
 			At: time.UnixMilli(at).UTC(), Session: throng.SessionID(second), Refund: throng.TransferID(second),
-			Lines:   []Line{{AccountID(player), throng.ItemID(item), count}, {AccountID(second), throng.ItemID(item), -count}},
+			Lines:   []Line{{AccountID(player), throng.ItemID(item), count, epoch}, {AccountID(second), throng.ItemID(item), -count, 0}},
 			Receipt: throng.Receipt{ID: throng.TransferID(id), Holdings: []throng.Holding{{Player: throng.PlayerID(player)}}},
 		}
 		data := EncodeRecord(r)

@@ -111,6 +111,7 @@ func (p *posting) decide(s State) (*Outcome, error) {
 			return nil, err
 		}
 	}
+	number(lines, out.Moves)
 	for _, a := range out.Players {
 		if a.Uniques > MaxUniques {
 			return nil, throng.AtField(throng.Full, "gives", "%s would have %d unique items, at most %d are allowed", a.ID, a.Uniques, MaxUniques)
@@ -272,10 +273,10 @@ func (p *posting) move(lines []Line, from, to AccountID, list []throng.Amount) (
 			}
 			for n := range int(a.Count) {
 				id := p.uniqueID(a.Item, n)
-				lines = append(lines, Line{from, id, -1}, Line{to, id, 1})
+				lines = append(lines, Line{Account: from, Item: id, Change: -1}, Line{Account: to, Item: id, Change: 1})
 			}
 		default:
-			lines = append(lines, Line{from, a.Item, -a.Count}, Line{to, a.Item, a.Count})
+			lines = append(lines, Line{Account: from, Item: a.Item, Change: -a.Count}, Line{Account: to, Item: a.Item, Change: a.Count})
 		}
 	}
 	return lines, nil
@@ -294,7 +295,7 @@ func (p *posting) refund(s State) ([]Line, error) {
 	}
 	lines := make([]Line, len(s.Refunded.Lines))
 	for i, l := range s.Refunded.Lines {
-		l.Change = -l.Change
+		l.Change, l.Nth = -l.Change, 0
 		if l.Account.IsHouse() { // the stripe of this transfer, not of that one
 			l.Account = p.touch.House
 		}
@@ -332,7 +333,7 @@ func (p *posting) applyUnique(out *Outcome, s State, a *Account, l Line) error {
 	owner := throng.PlayerID(a.ID)
 	move := slices.IndexFunc(out.Moves, func(m Move) bool { return m.Item == l.Item })
 	if move < 0 {
-		out.Moves = append(out.Moves, Move{Item: l.Item})
+		out.Moves = append(out.Moves, Move{Item: l.Item, Nth: 1})
 		move = len(out.Moves) - 1
 	}
 	if l.Change > 0 {
@@ -341,10 +342,21 @@ func (p *posting) applyUnique(out *Outcome, s State, a *Account, l Line) error {
 	}
 	out.Moves[move].From = owner
 	at := slices.Index(p.touch.Uniques, Unique{owner, l.Item})
-	if at < 0 || !s.Owned[at] {
+	if at < 0 || s.Owned[at] == 0 {
 		return throng.AtField(throng.Full, "items", "%s does not have %s", owner, l.Item)
 	}
+	out.Moves[move].Nth = s.Owned[at] + 1
 	return nil
+}
+
+// number says in the lines of unique items which of their moves it is, so that who
+// copies transfers knows in which order they were.
+func number(lines []Line, moves []Move) {
+	for i, l := range lines {
+		if move := slices.IndexFunc(moves, func(m Move) bool { return m.Item == l.Item }); move >= 0 {
+			lines[i].Nth = moves[move].Nth
+		}
+	}
 }
 
 // receipt says what the players have of what moved.

@@ -34,6 +34,9 @@ type (
 		Account AccountID
 		Item    throng.ItemID
 		Change  int64
+		// Nth is which move of a unique item it is, from 1; 0: it can be counted, or
+		// it was posted before moves were numbered.
+		Nth uint64
 	}
 
 	// Record is a transfer that was posted.
@@ -70,6 +73,8 @@ type (
 		House   AccountID
 		Uniques []Unique // whether they are so
 		Refunds *Key     // the transfer that is given back; nil: none
+		// Copied: it was posted, and is announced, elsewhere. No Outbox has it.
+		Copied bool
 	}
 
 	// State is what is there, in the order of Touch.
@@ -77,7 +82,7 @@ type (
 		Record   *Record // with this key; nil: none
 		Refunded *Record // nil: none
 		Players  []Account
-		Owned    []bool
+		Owned    []uint64 // how many moves each has made; 0: it is not his
 	}
 
 	// Outcome is what a transfer makes of it. All of it is written at once or
@@ -93,6 +98,7 @@ type (
 	Move struct {
 		Item     throng.ItemID
 		From, To throng.PlayerID
+		Nth      uint64 // of its moves, from 1
 	}
 )
 
@@ -169,7 +175,7 @@ type Outbox interface {
 	// Drain shows the oldest transfers, at most limit at once, to announce, and lets
 	// go of them when that returned nil; else they come again. Those of one first
 	// player come in the order of their commits. Every transfer that was committed
-	// comes at least once, and nothing else does. It returns when there is no more for
+	// comes at least once, and nothing else does: none that was copied. It returns when there is no more for
 	// now, or announce's error.
 	Drain(ctx context.Context, limit int, announce func([]Posting) error) error
 }

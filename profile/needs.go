@@ -55,6 +55,16 @@ type Store interface {
 	// Denied: fence or holder are others.
 	Return(ctx context.Context, k Key, fence throng.Epoch, holder throng.SessionID) error
 	History
+	Copied
+}
+
+// Copied takes in what other stores have.
+type Copied interface {
+	// Copy stores a profile as another store has it, if it is newer than what is
+	// here: by fence, then revision, then that it was returned. s is its newest save,
+	// of h's revision; nil: it is not told, and is only missing here if it is newer
+	// than the last one that was. Not newer: nothing, and no error.
+	Copy(ctx context.Context, k Key, h Head, s *Save) error
 }
 
 // History reads saves.

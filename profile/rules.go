@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bytes"
+	"cmp"
 
 	"github.com/throng-gg/throng"
 )
@@ -53,3 +54,26 @@ func MayReturn(k Key, h Head, fence throng.Epoch, holder throng.SessionID) error
 	}
 	return nil
 }
+
+// Newer says whether a copy of a profile is newer than what a store has of it.
+func Newer(h, than Head) bool {
+	if by := cmp.Or(cmp.Compare(h.Fence, than.Fence), cmp.Compare(h.Revision, than.Revision)); by != 0 {
+		return by > 0
+	}
+	return h.Returned && !than.Returned
+}
+
+// MayCopy says whether a copy can be what a store has of a profile. Invalid: its save
+// is not the head's.
+func MayCopy(k Key, h Head, s *Save) error {
+	switch {
+	case s != nil && (s.Revision != h.Revision || s.Revision == 0):
+		return throng.AtField(throng.Invalid, "save", "of %s is %d, its head says %d", k.Player, s.Revision, h.Revision)
+	case s != nil && s.Fence > h.Fence:
+		return throng.AtField(throng.Invalid, "save", "of %s was saved at epoch %d, its head says %d", k.Player, s.Fence, h.Fence)
+	}
+	return nil
+}
+
+// IsKept says whether a save is one of a profile's newest.
+func IsKept(h Head, r throng.Revision) bool { return r > 0 && r <= h.Revision && r+Kept > h.Revision }
