@@ -19,7 +19,7 @@ type benchCmd struct {
 	Registry   benchRegistryCmd   `cmd:"" help:"A region's worth of sessions and players held, with heartbeats and joins over HTTP."`
 	Wire       benchWireCmd       `cmd:"" help:"Datagrams: what a server spends for its players, beside a bare socket and other transports."`
 	WireSide   benchWireSideCmd   `cmd:"" hidden:"" help:"A serving process of bench wire."`
-	Gateway    benchGatewayCmd    `cmd:"" help:"A gateway: what it spends for a datagram beside the machine's limit, memory of its flows, forged packets."`
+	Gateway    benchGatewayCmd    `cmd:"" help:"A gateway: what it spends for a datagram beside the machine's limit, what it adds to latency at half load and under a flood of garbage, memory of its flows, forged packets."`
 	GatewayRaw benchGatewayRawCmd `cmd:"" hidden:"" help:"The limit of bench gateway: passes datagrams on without a look."`
 	Session    benchSessionCmd    `cmd:"" help:"A session's snapshots by recorded motion, and what its game server costs."`
 	Door       benchDoorCmd       `cmd:"" hidden:"" help:"A door that answers every join with a constant: the limit of bench join."`

@@ -18,8 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/ipv4"
-
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/edge/gateway"
 	"github.com/throng-gg/throng/wire/netcode"
@@ -27,10 +25,13 @@ import (
 
 // benchGatewayCmd measures a gateway of one worker, in a process of its own.
 type benchGatewayCmd struct {
-	Flows  int           `default:"100000" help:"Players who are connected; each has an IP of 127.0.0.0/8 of his own."`
-	Forged int           `default:"1000000" help:"Forged first packets."`
-	For    time.Duration `default:"2s" help:"How long each rate is measured."`
-	Runs   int           `default:"3" help:"How often; the medians are told."`
+	Flows   int           `default:"100000" help:"Players who are connected; each has an IP of 127.0.0.0/8 of his own."`
+	Forged  int           `default:"1000000" help:"Forged first packets."`
+	Valid   int           `default:"6000" help:"Valid datagrams a second beside a flood."`
+	Garbage int           `default:"10" help:"How many times as many datagrams the flood has: random bytes, forged first packets, first packets sent again from elsewhere, payloads of nobody."`
+	For     time.Duration `default:"2s" help:"How long each rate, and each latency, is measured."`
+	Runs    int           `default:"3" help:"How often; the medians are told."`
+	JSON    bool          `help:"Print the report as JSON."`
 }
 
 // gatewayReport is what it prints.
@@ -49,12 +50,21 @@ type gatewayReport struct {
 	ForgedUS     float64 `json:"forged_us"`     // CPU for each
 	ForgedFlows  float64 `json:"forged_flows"`  // that they made
 	ForgedBytes  int64   `json:"forged_answer"` // bytes that came back for them
+
+	// Half is at half of what the gateway passed in a second when it was sent as
+	// much as the machine can.
+	Half gatewayHalf `json:"half_load"`
+	// Flood is valid datagrams beside garbage.
+	Flood gatewayFlood `json:"flood"`
 }
 
 // Run measures and reports.
 func (c *benchGatewayCmd) Run(e *env) error {
 	if c.Flows < 1 || c.Flows > 1<<20 || c.Forged < 1 || c.Runs < 1 || c.For < 100*time.Millisecond {
 		return throng.AtField(throng.Invalid, "--flows", "and --forged, --for, --runs must be more, and at most %d flows", 1<<20)
+	}
+	if c.Valid < 1 || c.Garbage < 1 || c.Valid > 1_000_000 || c.Garbage > 1000 {
+		return throng.AtField(throng.Invalid, "--valid", "must be 1 to 1000000, and --garbage 1 to 1000")
 	}
 	b := &gatewayBench{benchGatewayCmd: c, e: e}
 	if err := b.open(); err != nil {
@@ -64,7 +74,11 @@ func (c *benchGatewayCmd) Run(e *env) error {
 	if err = errors.Join(err, b.close()); err != nil {
 		return err
 	}
-	return writeJSON(e.out, b.report)
+	if c.JSON {
+		return writeJSON(e.out, b.report)
+	}
+	b.report.text(e.out)
+	return nil
 }
 
 // gatewayBench is the players and the game server of a gateway.
@@ -75,11 +89,14 @@ type gatewayBench struct {
 	dir     string
 	server  *net.UDPConn
 	players *net.UDPConn // which sends from any IP
+	nobody  *net.UDPConn // likewise; the flood's
 	gateway *child
+	raw     *child
 	metrics string // URL
-	request []byte
-	came    atomic.Int64 // datagrams at the server
+	request func() ([]byte, error)
+	ears    ears
 	back    atomic.Int64 // bytes at the players
+	gained  atomic.Int64 // bytes that the flood was answered
 }
 
 // child is a process that passes datagrams.
@@ -157,7 +174,10 @@ func (b *gatewayBench) open() (err error) {
 	if b.players, err = net.ListenUDP("udp4", nil); err != nil {
 		return err
 	}
-	if err := errors.Join(b.server.SetReadBuffer(4<<20), b.players.SetWriteBuffer(4<<20)); err != nil {
+	if b.nobody, err = net.ListenUDP("udp4", nil); err != nil {
+		return err
+	}
+	if err := errors.Join(b.server.SetReadBuffer(4<<20), b.players.SetWriteBuffer(4<<20), b.nobody.SetWriteBuffer(4<<20)); err != nil {
 		return err
 	}
 	free, err := (&net.ListenConfig{}).Listen(b.e.ctx, "tcp", "127.0.0.1:0")
@@ -168,9 +188,8 @@ func (b *gatewayBench) open() (err error) {
 	if err := free.Close(); err != nil {
 		return err
 	}
-	most := fmt.Sprint(1 << 24)
 	b.gateway, err = b.spawn("edge", "gateway", "--listen", "127.0.0.1:0", "--inner", "127.0.0.1", "--keys", keys, "--http", strings.TrimPrefix(b.metrics, "http://"), "--workers", "1",
-		"--per-flow", most, "--per-token", most, "--per-source", most, "--drain", "0s")
+		"--per-flow", fmt.Sprint(1<<24), "--drain", "0s")
 	if err != nil {
 		return err
 	}
@@ -178,87 +197,61 @@ func (b *gatewayBench) open() (err error) {
 	if err != nil {
 		return err
 	}
+	if b.raw, err = b.spawn("bench", "gateway-raw", at.String()); err != nil {
+		return err
+	}
 	route, err := netcode.MakeRoute(key, 1, at, key)
 	if err != nil {
 		return err
 	}
-	now := uint64(time.Now().Unix())
-	token, err := netcode.MakeToken(netcode.TokenConfig{
-		Key: key, Create: now, Expire: now + 3600, Servers: []netip.AddrPort{at}, Gateways: []netip.AddrPort{b.gateway.at}, Route: route, MarkKey: key,
-	})
-	if err != nil {
+	b.request = func() ([]byte, error) { return b.requestBy(key, at, route) }
+	if err := b.ears.open(b.server); err != nil {
 		return err
 	}
-	b.request = requestOf(token)
-	go b.answer()
-	go b.hear()
+	go b.ears.listen()
+	go hear(b.players, &b.back)
+	go hear(b.nobody, &b.gained)
 	return nil
+}
+
+// requestBy is the first packet of a player, with a token of his own.
+func (b *gatewayBench) requestBy(key [netcode.KeySize]byte, server netip.AddrPort, route []byte) ([]byte, error) {
+	now := uint64(time.Now().Unix())
+	c := netcode.TokenConfig{
+		Key: key, Create: now, Expire: now + 3600, Servers: []netip.AddrPort{server}, Gateways: []netip.AddrPort{b.gateway.at}, Route: route, MarkKey: key,
+	}
+	rand.Read(c.Nonce[:])
+	token, err := netcode.MakeToken(c)
+	if err != nil {
+		return nil, err
+	}
+	return requestOf(token), nil
 }
 
 func (b *gatewayBench) close() error {
 	var all []error
-	for _, c := range []*net.UDPConn{b.server, b.players} {
+	for _, c := range []*net.UDPConn{b.server, b.players, b.nobody} {
 		if c != nil {
 			all = append(all, c.Close())
 		}
 	}
-	if b.gateway != nil {
-		b.gateway.end()
+	for _, p := range []*child{b.gateway, b.raw} {
+		if p != nil {
+			p.end()
+		}
 	}
 	return errors.Join(append(all, os.RemoveAll(b.dir))...)
 }
 
-// answer is the game server: it takes whoever asks, with his first keep-alive.
-func (b *gatewayBench) answer() {
-	keepAlive := append([]byte{1<<4 | byte(netcode.TypeKeepAlive), 0}, make([]byte, 8+16)...)
+// hear counts what comes to a socket, until it is closed.
+func hear(at *net.UDPConn, bytes *atomic.Int64) {
 	for buffer := make([]byte, 2000); ; {
-		n, from, err := b.server.ReadFromUDPAddrPort(buffer)
+		n, _, err := at.ReadFromUDPAddrPort(buffer)
 		if err != nil {
 			return
 		}
-		b.came.Add(1)
-		if n == netcode.CarriedSize+netcode.RequestSize {
-			_, _ = b.server.WriteToUDPAddrPort(append(buffer[:netcode.CarriedSize], keepAlive...), from)
-		}
+		bytes.Add(int64(n))
 	}
-}
-
-// hear counts what comes back to players.
-func (b *gatewayBench) hear() {
-	for buffer := make([]byte, 2000); ; {
-		n, _, err := b.players.ReadFromUDPAddrPort(buffer)
-		if err != nil {
-			return
-		}
-		b.back.Add(int64(n))
-	}
-}
-
-// volley is datagrams of many players, sent by one call.
-type volley struct {
-	out  *ipv4.PacketConn
-	many []ipv4.Message
-	next int
-}
-
-func (b *gatewayBench) volley(to netip.AddrPort, data []byte) *volley {
-	v := &volley{out: ipv4.NewPacketConn(b.players), many: make([]ipv4.Message, 64)}
-	for i := range v.many {
-		v.many[i] = ipv4.Message{Buffers: [][]byte{data}, Addr: net.UDPAddrFromAddrPort(to)}
-	}
-	return v
-}
-
-// fire sends from the next players of so many.
-func (v *volley) fire(players int) int {
-	for i := range v.many {
-		p := v.next % players
-		v.next++
-		from := ipv4.ControlMessage{Src: net.IPv4(127, byte(1+p>>16), byte(p>>8), byte(p))}
-		v.many[i].OOB = from.Marshal()
-	}
-	n, _ := v.out.WriteBatch(v.many, 0)
-	return n
 }
 
 func (b *gatewayBench) measure() error {
@@ -266,106 +259,142 @@ func (b *gatewayBench) measure() error {
 	if err := b.connect(); err != nil {
 		return err
 	}
-	b.report.Flows = b.Flows
-	b.report.ResidentMB = memoryMB(b.gateway.cmd.Process.Pid, "VmRSS:")
-	b.report.FlowsMB = b.report.ResidentMB - empty
-	at, err := netip.ParseAddrPort(b.server.LocalAddr().String())
-	if err != nil {
-		return err
-	}
-	raw, err := b.spawn("bench", "gateway-raw", at.String())
-	if err != nil {
-		return err
-	}
-	defer raw.end()
-	payload := append([]byte{1<<4 | byte(netcode.TypePayload), 0}, make([]byte, 100+16)...)
-	carried := append(make([]byte, netcode.CarriedSize), payload...)
-	var ours, limits, shares []float64
-	for range b.Runs {
-		us, err := b.blast(b.gateway, payload)
-		if err != nil {
-			return err
-		}
-		limit, err := b.blast(raw, carried)
-		if err != nil {
-			return err
-		}
-		ours, limits, shares = append(ours, us), append(limits, limit), append(shares, limit/us)
-	}
 	r := &b.report
+	r.Flows = b.Flows
+	r.ResidentMB = memoryMB(b.gateway.cmd.Process.Pid, "VmRSS:")
+	r.FlowsMB = r.ResidentMB - empty
+	var ours, limits, shares, rates []float64
+	for range b.Runs {
+		us, rate, err := b.blast(b.gateway, gatewayPayload())
+		if err != nil {
+			return err
+		}
+		limit, _, err := b.blast(b.raw, gatewayPayload())
+		if err != nil {
+			return err
+		}
+		ours, limits, shares, rates = append(ours, us), append(limits, limit), append(shares, limit/us), append(rates, rate)
+	}
 	r.GatewayUS, r.RawUS, r.OfRaw = middle(ours), middle(limits), middle(shares)
 	r.PerCore, r.RawPerCore = 1e6/r.GatewayUS, 1e6/r.RawUS
+	if err := b.half(middle(rates)); err != nil {
+		return err
+	}
+	if err := b.flood(); err != nil {
+		return err
+	}
 	return b.forge()
 }
 
-// connect makes all flows.
-func (b *gatewayBench) connect() error {
-	v := b.volley(b.gateway.at, b.request)
-	for rounds := 0; b.back.Load() < int64(b.Flows)*26; rounds++ {
-		if rounds > 100*(b.Flows/64+1) || b.e.ctx.Err() != nil {
-			return throng.Errorf(throng.Internal, "of %d players %d were answered", b.Flows, b.back.Load()/26)
-		}
-		before := b.back.Load()
-		v.fire(b.Flows)
-		for end := time.Now().Add(20 * time.Millisecond); b.back.Load() < before+64*26 && time.Now().Before(end); {
-			<-time.After(100 * time.Microsecond)
-		}
-	}
-	return nil
+// gatewayPayload is one of a player, of which a gateway sees no more.
+func gatewayPayload() []byte {
+	return append([]byte{1<<4 | byte(netcode.TypePayload), 0}, make([]byte, 100+16)...)
 }
 
-// blast sends as fast as it can, and returns the CPU that a process takes for each
-// datagram that it passed on, in microseconds.
-func (b *gatewayBench) blast(p *child, data []byte) (float64, error) {
-	v := b.volley(p.at, data)
+// carriedPayload is it as servers get it from a gateway.
+func carriedPayload() []byte { return append(make([]byte, netcode.CarriedSize), gatewayPayload()...) }
+
+// connect makes all flows.
+func (b *gatewayBench) connect() error {
+	b.ears.answering.Store(true)
+	defer b.ears.answering.Store(false)
+	v := newVolley(b.players, b.gateway.at, nil)
+	const rounds = 10 // what is lost comes again
+	for range rounds {
+		for n := 0; n < b.Flows && b.e.ctx.Err() == nil; n += len(v.many) {
+			for i := range v.many {
+				request, err := b.request()
+				if err != nil {
+					return err
+				}
+				v.many[i].Buffers[0] = request
+			}
+			before := b.back.Load()
+			v.fire(b.Flows, len(v.many))
+			for end := time.Now().Add(20 * time.Millisecond); b.back.Load() < before+64*26 && time.Now().Before(end); {
+				<-time.After(100 * time.Microsecond)
+			}
+		}
+		if flows, err := b.count(flowsCount); err != nil || int(flows) == b.Flows {
+			return err
+		}
+	}
+	return throng.Errorf(throng.Internal, "not all of %d players were connected", b.Flows)
+}
+
+// blast sends as fast as it can. It returns the CPU that a process takes for each
+// datagram that it passed on, in microseconds, and how many it passed a second.
+func (b *gatewayBench) blast(p *child, data []byte) (us, perS float64, err error) {
+	v := newVolley(b.players, p.at, data)
 	send := func(d time.Duration) {
 		for end := time.Now().Add(d); time.Now().Before(end) && b.e.ctx.Err() == nil; {
-			v.fire(b.Flows)
+			v.fire(b.Flows, len(v.many))
 		}
 	}
 	send(b.For / 4)
-	passed := b.came.Load()
+	passed, begun := b.ears.came.Load(), time.Now()
 	before, err := p.cpu()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	send(b.For)
 	after, err := p.cpu()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if passed = b.came.Load() - passed; passed == 0 {
-		return 0, throng.Errorf(throng.Internal, "nothing was passed on")
+	if passed = b.ears.came.Load() - passed; passed == 0 {
+		return 0, 0, throng.Errorf(throng.Internal, "nothing was passed on")
 	}
-	return float64((after - before).Nanoseconds()) / 1000 / float64(passed), nil
+	return float64((after - before).Nanoseconds()) / 1000 / float64(passed), float64(passed) / time.Since(begun).Seconds(), nil
 }
 
-// count reads one number of the gateway's metrics.
-func (b *gatewayBench) count(name string) (float64, error) {
+// counts reads the gateway's metrics.
+func (b *gatewayBench) counts() (map[string]float64, error) {
 	req, err := http.NewRequestWithContext(b.e.ctx, http.MethodGet, b.metrics+"/metrics", nil)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(value, 64)
+	all := map[string]float64{}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, text, _ := strings.Cut(lines.Text(), " ")
+		if value, err := strconv.ParseFloat(text, 64); err == nil {
+			all[name] = value
 		}
 	}
-	return 0, throng.Errorf(throng.NotFound, "the gateway does not tell %s", name)
+	return all, lines.Err()
 }
+
+// count reads one of them.
+func (b *gatewayBench) count(name string) (float64, error) {
+	all, err := b.counts()
+	if err != nil {
+		return 0, err
+	}
+	value, ok := all[name]
+	if !ok {
+		return 0, throng.Errorf(throng.NotFound, "the gateway does not tell %s", name)
+	}
+	return value, nil
+}
+
+const flowsCount, forgedCount = "throng_gateway_flows", `throng_gateway_datagrams_total{from="client",verdict="forged"}`
 
 // forge floods with first packets that are genuine in all but one byte.
 func (b *gatewayBench) forge() error {
-	forged := append([]byte(nil), b.request...)
+	forged, err := b.request()
+	if err != nil {
+		return err
+	}
 	forged[500] ^= 1
 	<-time.After(100 * time.Millisecond) // what is under way to players
-	passed, back := b.came.Load(), b.back.Load()
-	flows, err := b.count("throng_gateway_flows")
+	passed, back := b.ears.came.Load(), b.back.Load()
+	was, err := b.counts()
 	if err != nil {
 		return err
 	}
@@ -373,24 +402,25 @@ func (b *gatewayBench) forge() error {
 	if err != nil {
 		return err
 	}
-	v := b.volley(b.gateway.at, forged)
+	v := newVolley(b.players, b.gateway.at, forged)
 	for n := 0; n < b.Forged && b.e.ctx.Err() == nil; {
-		n += max(v.fire(1<<20), 1)
+		n += max(v.fire(1<<20, len(v.many)), 1)
 	}
 	after, err := b.gateway.cpu()
 	if err != nil {
 		return err
 	}
 	<-time.After(100 * time.Millisecond)
-	r := &b.report
-	r.Forged, r.ForgedPassed, r.ForgedBytes = b.Forged, b.came.Load()-passed, b.back.Load()-back
-	if r.ForgedSeen, err = b.count(`throng_gateway_datagrams_total{from="client",verdict="forged"}`); err != nil {
+	is, err := b.counts()
+	if err != nil {
 		return err
 	}
+	r := &b.report
+	r.Forged, r.ForgedPassed, r.ForgedBytes = b.Forged, b.ears.came.Load()-passed, b.back.Load()-back
+	r.ForgedSeen = is[forgedCount] - was[forgedCount]
 	r.ForgedUS = float64((after - before).Nanoseconds()) / 1000 / max(r.ForgedSeen, 1)
-	left, err := b.count("throng_gateway_flows")
-	r.ForgedFlows = max(left-flows, 0)
-	return err
+	r.ForgedFlows = max(is[flowsCount]-was[flowsCount], 0)
+	return nil
 }
 
 // requestOf is the first packet of a client with a token.

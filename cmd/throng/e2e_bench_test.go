@@ -126,6 +126,39 @@ func refused(t *testing.T, args []string) {
 	t.Logf("%v: %s", args, out)
 }
 
+// TestBenchGateway measures a gateway of a few players: garbage makes no flow and is
+// answered by nothing, and what is valid goes through.
+func TestBenchGateway(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), throngBinary(t), "bench", "gateway", "--json",
+		"--flows", "100", "--forged", "1000", "--valid", "500", "--garbage", "4", "--for", "500ms", "--runs", "1")
+	progress := &logBuffer{}
+	cmd.Stderr = progress
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("bench gateway: %v\n%s%s", err, progress, out)
+	}
+	var got gatewayReport
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got.Flows != 100 || got.GatewayUS <= 0 || got.RawUS <= 0 || got.ForgedPassed != 0 || got.ForgedFlows != 0 || got.ForgedBytes != 0 {
+		t.Errorf("got %+v", got)
+	}
+	for title, trip := range map[string]gatewayTrip{
+		"gateway": got.Half.Gateway, "raw": got.Half.Raw, "direct": got.Half.Direct, "calm": got.Flood.Calm,
+		"flooded": got.Flood.Flooded, "raw, calm": got.Flood.RawCalm, "raw, flooded": got.Flood.RawFlooded,
+	} {
+		if trip.PerS <= 0 || trip.Lost >= 1 || trip.P99US <= 0 || trip.P99US < trip.P50US {
+			t.Errorf("%s: got %s", title, trip)
+		}
+	}
+	f := got.Flood
+	if dropped := f.Verdicts["malformed"] + f.Verdicts["forged"] + f.Verdicts["unknown"] + f.Verdicts["token_limit"]; dropped == 0 || f.Flows != 0 || f.Answer != 0 {
+		t.Errorf("flood: got %+v, want garbage dropped, no flow, no answer", f)
+	}
+}
+
 // TestBenchWire measures a few players on each transport: what is measured must
 // have happened.
 func TestBenchWire(t *testing.T) {
