@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -168,16 +167,6 @@ type creatorFlags struct {
 func (f doorFlags) url() (string, error) {
 	doors, err := command.DoorURLs(f.Addr)
 	return strings.Join(doors, ","), err
-}
-
-// relaxCollector lets the heap grow to five times what is alive before it is
-// collected, unless GOGC says otherwise: what a control plane keeps alive is
-// small beside what its calls need for a moment. It saves a fifth of the
-// processor time of joins (docs/benchmarks.md).
-func relaxCollector() {
-	if os.Getenv("GOGC") == "" { //nolint:forbidigo // this file is the reader of the environment
-		debug.SetGCPercent(400)
-	}
 }
 
 // listen opens the door's port. Errors name the flag, in one line.

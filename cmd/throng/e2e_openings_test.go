@@ -263,9 +263,8 @@ func TestOpeningsUnderKills(t *testing.T) {
 }
 
 // TestIdleConnections measures what the control connections of idle servers cost
-// a control plane, beyond what it needs without any. Most of the memory is what a
-// relaxed collector leaves: api's TestIdleControlConnections has a limit for what
-// is held.
+// a control plane, beyond what it needs without any. Part of the memory is garbage
+// (slack): api's TestIdleControlConnections has a limit for what is held.
 func TestIdleConnections(t *testing.T) {
 	if soakTimes(t) == 0 {
 		t.Skip("skips 2,000 idle servers for minutes: THRONG_SOAK is not set")
@@ -291,7 +290,7 @@ func TestIdleConnections(t *testing.T) {
 	mib, share := cost(idle)
 	t.Logf("%d idle servers connected: %d MiB and %.1f %% of a core; none: %d MiB and %.1f %%; %.0f KiB each",
 		idle, mib, 100*share, bareMiB, 100*bareShare, float64(mib-bareMiB)*1024/idle)
-	if mib > 512 || share > 0.5 {
+	if mib > 256 || share > 0.5 {
 		t.Errorf("%d MiB and %.0f %% of a core", mib, 100*share)
 	}
 }

@@ -145,6 +145,7 @@ func (c *serveControlCmd) serve(e *env, g *ground, st stores) error {
 	}
 	group, ctx := errgroup.WithContext(e.ctx)
 	group.Go(func() error { return scaler.run(ctx) })
+	group.Go(func() error { return tendCollector(ctx) })
 	running, stop := context.WithCancel(context.WithoutCancel(e.ctx))
 	defer stop()
 	group.Go(func() error { return h.run(running) })
