@@ -20,6 +20,9 @@ type Profile struct {
 	Document []byte   // see CheckDocument; nil: nothing was saved yet
 	Revision Revision // of the last save; 0: none
 	SavedAt  time.Time
+	// Copy says that it is another region's copy, because the home is away: it may be old,
+	// and whoever reads it may not save it.
+	Copy bool
 }
 
 // ProfileKey names a player's profile in a game.

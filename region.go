@@ -23,9 +23,10 @@ type RegionSummary struct {
 	// Beacons are the URLs by which players measure how far it is; package probe says
 	// what they are like.
 	Beacons []string
-	Warm    int // idle game servers, that can take a session at once
-	Spare   int // game servers that may be started beside those that there are
-	Room    int // tickets that it takes up at once; 0: they stand in line
+	Warm    int  // idle game servers, that can take a session at once
+	Spare   int  // game servers that may be started beside those that there are
+	Room    int  // tickets that it takes up at once; 0: they stand in line
+	Home    Home // as it knows it; zero: each region keeps what its own players own
 	// Places are those with sessions that have a free seat, by ID. Where there are
 	// more than MaxPlaceSummaries, those with the most players.
 	Places []PlaceSummary

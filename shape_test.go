@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"replica":                {},
 	"region":                 {},
 	"presence":               {},
+	"home":                   {},
 	"placelog":               {},
 	"trace":                  {},
 	"auth":                   {},

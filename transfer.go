@@ -59,6 +59,7 @@ type Transfer struct {
 type Holding struct {
 	Player  PlayerID
 	Amounts []Amount // by item; Count is 0 of what he has no more of
+	Copy    bool     // see Profile; never of a receipt
 }
 
 // Receipt is what a transfer did.

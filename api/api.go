@@ -89,6 +89,7 @@ type Config struct {
 	Saves    Saves
 	Seats    Seats
 	Ledger   Ledger
+	Home     Home    // where that is written; nil: here, and nowhere else
 	Auditor  Auditor // nil: Unsupported
 	Numbers  Numbers // nil: Unsupported
 	Bans     Bans    // nil: nobody is banned

@@ -29,7 +29,7 @@ type Limits struct {
 	Joins    Rate // matchmake calls of one player; 20 a second, 120 at once
 	Calls    Rate // all other calls of one account; 50 a second, 200 at once
 	Machine  Rate // calls of one game server or node; 100 a second, 1000 at once
-	Region   Rate // tickets that one other region sends; 5,000 a second, 20,000 at once
+	Region   Rate // tickets that one other region sends, and apart from them its calls of what players own; 5,000 a second, 20,000 at once
 	DevToken Rate // dev tokens asked from one address; 500 a second, 5000 at once
 
 	// Socket is players' WebSockets begun from one address; 50 a second, 1000 at

@@ -339,6 +339,29 @@ type Ledger interface {
 	Entries(ctx context.Context, g throng.GameID, p throng.PlayerID, before time.Time, limit int) ([]throng.LedgerEntry, error)
 }
 
+// Owned is all that can be done with what players own.
+type Owned interface {
+	Profiles
+	Saves
+	Ledger
+}
+
+// Home knows which region profiles and ledger are written in.
+type Home interface {
+	// Here is what other regions' doors may call. Unavailable: this is not the home.
+	Here() Owned
+	// State is what is known of the home.
+	State(ctx context.Context) (throng.HomeState, error)
+	// Promote makes this region the home; force: also without the last writes of the
+	// one before.
+	Promote(ctx context.Context, force bool) error
+	// Yield takes in that another region is the home. When it returned nil nothing is
+	// written here under an older term.
+	Yield(ctx context.Context, h throng.Home) error
+	// Losses are transfers that were lost with an earlier home.
+	Losses(ctx context.Context) ([]throng.HomeLoss, error)
+}
+
 // Numbers says how places do.
 type Numbers interface {
 	// Numbers returns what was counted; of a place of which nothing was heard it is

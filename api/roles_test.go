@@ -84,6 +84,11 @@ var allowed = map[string]string{
 	"GET /v1/places/{id}/players/{player}/saves":        "cko",
 	"POST /v1/places/{id}/players/{player}/restore":     "co",
 	"GET /v1/audit":                            "o",
+	"GET /v1/home":                             "o",
+	"POST /v1/home":                            "o",
+	"GET /v1/home/losses":                      "o",
+	"PUT /v1/regions/{id}/home":                "r",
+	"POST /v1/regions/{id}/owned":              "r",
 	"GET /v1/regions/{id}/tickets/{ticket}":    "r",
 	"DELETE /v1/regions/{id}/tickets/{ticket}": "r",
 

@@ -32,7 +32,7 @@ const (
 	classClaim       // by address
 	classSocket      // a player's that stays open; by address
 	classSeek        // never a route's: of a player whose ticket other regions are asked for
-	classOwned       // never a route's: of a session that asks for what players own
+	classOwned       // of a session that asks for what players own, and of a region that does
 )
 
 // route is what the door asks of a call before it looks at it.
@@ -183,6 +183,8 @@ func machineRoutes() map[string]route {
 	server := func(size int64) route {
 		return route{roles: []Role{RoleServer}, class: classCall, time: callTime, media: mediaJSON, size: size}
 	}
+	promote := change
+	promote.time = homeTime
 	drain := change
 	drain.roles = []Role{RoleOperator, RoleServer}
 	end := change
@@ -197,6 +199,9 @@ func machineRoutes() map[string]route {
 		"GET /v1/sessions":                       operate,
 		"GET /v1/sessions/{id}":                  operate,
 		"POST /v1/sessions/{id}/drain":           drain,
+		"GET /v1/home":                           operate,
+		"POST /v1/home":                          promote,
+		"GET /v1/home/losses":                    operate,
 		"GET /v1/servers":                        operate,
 		"GET /v1/servers/{id}":                   operate,
 		"POST /v1/servers/{id}/drain":            change,
@@ -218,6 +223,8 @@ func machineRoutes() map[string]route {
 		},
 		"GET /v1/regions/{id}/tickets/{ticket}":    {roles: []Role{RoleRegion}, class: classJoin, time: waitTime},
 		"DELETE /v1/regions/{id}/tickets/{ticket}": {roles: []Role{RoleRegion}, class: classJoin, time: callTime},
+		"POST /v1/regions/{id}/owned":              {roles: []Role{RoleRegion}, class: classOwned, time: callTime, media: mediaJSON, size: sizeProfile},
+		"PUT /v1/regions/{id}/home":                {roles: []Role{RoleRegion}, class: classCall, time: homeTime, media: mediaJSON, size: sizeJSON},
 		"POST /v1/replicas/tell":                   replica,
 		"POST /v1/replicas/ask":                    replica,
 		"GET /v1/packages/{hash}":                  {roles: []Role{RoleServer, RoleNode, RoleOperator, RoleRegion}, class: classCall, time: bytesTime},

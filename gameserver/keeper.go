@@ -17,6 +17,7 @@ const (
 	maxErrands = 512
 	errandTime = 30 * time.Second // for which one is tried
 	settleTime = 2 * time.Second  // for which a session that is over waits for them
+	copyRetry  = 2 * time.Second  // until a profile of which there is a copy is asked for anew
 )
 
 // keeper asks for what players own, beside the loop. What is not a channel is
@@ -48,6 +49,7 @@ type record struct {
 	member throng.Member
 	busy   bool // one call at a time, so that saves arrive in order
 	ready  bool // it was checked out
+	copied bool // the script has another region's copy, because the home is away
 	// revision is of the newest save that is known; unsure: the next one may be
 	// there already, with a document that was given up.
 	revision throng.Revision
@@ -153,21 +155,31 @@ func (l *loop) checkout(s *seat) {
 func (l *loop) load(r *record) {
 	k := l.keeper
 	var profile throng.Profile
-	beat := l.keeperBeat()
+	beat, copied := l.keeperBeat(), r.copied
 	l.send("profiles are", k.profiles != nil, errand{
 		ask: func(ctx context.Context) (err error) {
+			if copied {
+				select {
+				case <-time.After(copyRetry + upTo(k.random, copyRetry)):
+				case <-ctx.Done():
+				}
+			}
 			profile, err = k.profiles.Checkout(ctx, beat, r.member)
 			return err
 		},
 		answer: func(err error) {
+			away := err != nil && again(err)
 			if !r.left {
-				l.fatal(l.script.Loaded(r.member.Player, profile, err))
-				if k.profiles != nil && err != nil && again(err) {
+				if !away || !r.copied { // else the copy is the best there is
+					l.fatal(l.script.Loaded(r.member.Player, profile, err))
+				}
+				r.copied = r.copied && away || profile.Copy
+				if k.profiles != nil && (away || profile.Copy) {
 					l.load(r)
 					return
 				}
 			}
-			r.busy, r.ready = false, err == nil
+			r.busy, r.ready = false, err == nil && !profile.Copy
 			r.revision, r.saved = profile.Revision, sha256.Sum256(profile.Document)
 			l.putOff(r)
 			l.tend(r)

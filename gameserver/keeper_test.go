@@ -23,6 +23,7 @@ type vault struct {
 	lost      func(throng.Revision) error // takes the place of a save's answer; nil: none
 	slow      time.Duration
 	fail      func(op string) error // nil: nothing
+	copied    bool                  // checkouts get a copy
 }
 
 func newVault() *vault {
@@ -54,8 +55,10 @@ func (v *vault) Checkout(_ context.Context, h throng.Heartbeat, m throng.Member)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.fences[m.Player] = m.Epoch
-	return throng.Profile{Document: []byte(v.docs[m.Player]), Revision: v.revisions[m.Player]}, nil
+	if !v.copied {
+		v.fences[m.Player] = m.Epoch
+	}
+	return throng.Profile{Document: []byte(v.docs[m.Player]), Revision: v.revisions[m.Player], Copy: v.copied}, nil
 }
 
 func (v *vault) Save(_ context.Context, h throng.Heartbeat, m throng.Member, p throng.Profile) error {
@@ -222,6 +225,35 @@ func TestSavesWaitForTheStore(t *testing.T) {
 		})
 		if got := v.log(); !strings.HasSuffix(got, "save ada, return ada") {
 			t.Errorf("got %s, want a last save and a return", got)
+		}
+	})
+}
+
+// TestCopyIsNeverSaved: while the home of profiles is away the script has a copy, of
+// which nothing is saved; once the home is back it gets what was saved last.
+func TestCopyIsNeverSaved(t *testing.T) {
+	v := newVault()
+	v.docs["ada"], v.revisions["ada"], v.copied = "old", 3, true
+	playWith(t, func(s *stage) { s.profiles = v }, func(s *stage) {
+		s.enter("t", "ada")
+		s.wait(time.Second)
+		s.wantTold("loaded ada old", 0, "")
+		s.inTick(func() { s.store.Save(1, "ada", []byte("mine")) })
+		s.wait(time.Second)
+		s.wantTold("saved 1", throng.Unavailable, "not checked out")
+		v.set(func() { v.fail = func(string) error { return throng.Errorf(throng.Unavailable, "down") } })
+		s.wait(time.Minute)
+		if _, told := s.told("loaded ada "); told {
+			t.Error("the script lost its copy while the door was away")
+		}
+		v.set(func() { v.fail, v.copied, v.docs["ada"], v.revisions["ada"] = nil, false, "new", 5 })
+		s.wait(errandTime)
+		s.wantTold("loaded ada new", 0, "")
+		s.inTick(func() { s.store.Save(2, "ada", []byte("mine")) })
+		s.wait(time.Second)
+		s.wantTold("saved 2", 0, "")
+		if v.docs["ada"] != "mine" || v.revisions["ada"] != 6 {
+			t.Errorf("kept %q as revision %d, want mine as revision 6", v.docs["ada"], v.revisions["ada"])
 		}
 	})
 }

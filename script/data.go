@@ -12,15 +12,20 @@ import (
 // dataState is what a script can know of a player's data.
 //
 //	loading ──▶ ready ──a newer session has it──▶ lost
-//	   └──▶ unavailable ──▶ ready
+//	   ├──▶ unavailable ──▶ ready
+//	   └──▶ read only ──▶ ready
 type dataState uint8
 
 const (
 	dataUnavailable dataState = iota
 	dataLoading
 	dataReady
+	dataReadOnly
 	dataLost
 )
+
+// there says whether the script has data.
+func (s dataState) there() bool { return s == dataReady || s == dataReadOnly }
 
 // String returns the state's name in scripts.
 func (s dataState) String() string {
@@ -31,6 +36,8 @@ func (s dataState) String() string {
 		return "loading"
 	case dataReady:
 		return "ready"
+	case dataReadOnly:
+		return "read_only"
 	case dataLost:
 		return "lost"
 	}
@@ -44,7 +51,7 @@ func (p *player) dataWords() string {
 		return "is not loaded yet"
 	case dataLost:
 		return "belongs to a newer session of the player"
-	case dataUnavailable, dataReady:
+	case dataUnavailable, dataReady, dataReadOnly:
 	}
 	return "is unavailable"
 }
@@ -63,11 +70,13 @@ func (vm *VM) Loaded(id throng.PlayerID, profile throng.Profile, result error) e
 		state = dataLost
 	case result != nil:
 		state = dataUnavailable
+	case profile.Copy:
+		state = dataReadOnly
 	}
 	if state == p.dataState {
 		return nil
 	}
-	if state == dataReady {
+	if state.there() {
 		var fault error
 		vm.m.Budget("data", vm.cfg.StepsAtStart)
 		err := vm.m.Do(func(*lua.Thread) {
@@ -131,7 +140,7 @@ func (vm *VM) save(c lua.Call) []lua.Value {
 		c.Fail(0, "a player expected: call it as player:save()")
 	}
 	c.T.Charge(50)
-	if p.dataState != dataReady || p.left {
+	if !p.dataState.there() || p.left {
 		words := p.dataWords()
 		if p.left {
 			words = "was saved when he left"
@@ -146,7 +155,7 @@ func (vm *VM) save(c lua.Call) []lua.Value {
 // setData is player.data = v.
 func (p *player) setData(t *lua.Thread, v lua.Value) {
 	switch {
-	case p.dataState != dataReady:
+	case !p.dataState.there():
 		t.Throw("data of %s %s", p.id, p.dataWords())
 	case v.Table() == nil:
 		t.Throw("player.data must be a table, got %s", v.Type())

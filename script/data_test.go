@@ -118,6 +118,29 @@ place.on("tick", function() players.get("ada"):save(function(...) print(...) end
 	}
 }
 
+// While the home of profiles is away the script has a copy: it may read and change it,
+// saving fails like any call, and nothing is kept of it by itself.
+func TestDataThatIsACopy(t *testing.T) {
+	p, s := keeping(t, `
+place.on("data", function(player) print(player.data_state, player.data.n) end)
+place.on("tick", function()
+  local ada = players.get("ada")
+  ada.data.n = ada.data.n + 1
+  ada.data = {n = ada.data.n}
+  ada:save(function(...) print(...) end)
+end)`)
+	stale := throng.Profile{Document: []byte(`{"n":1}`), Revision: 1, Copy: true}
+	must(t, p.Start(), p.Join("ada"), p.Loaded("ada", stale, nil), p.Loaded("ada", stale, nil), p.Tick(0.1))
+	must(t, s.todo[0](p.VM, throng.Errorf(throng.Unavailable, "away")))
+	if doc, err := p.Document("ada"); doc != nil || err != nil {
+		t.Errorf("a copy is to be saved: %s, %v", doc, err)
+	}
+	must(t, p.Loaded("ada", throng.Profile{Document: []byte(`{"n":7}`), Revision: 3}, nil), p.Leave("ada"))
+	if want := "read_only\t1\nfalse\taway\tunavailable\nready\t7"; p.log() != want || s.saves[len(s.saves)-1] != `ada {"n":7}` {
+		t.Errorf("got %q and saves %q, want %q and what the home had", p.log(), s.saves, want)
+	}
+}
+
 // What cannot be kept is an error that says where it is, and nothing is saved.
 func TestDataThatCannotBeKept(t *testing.T) {
 	p, s := keeping(t, `

@@ -72,7 +72,7 @@
 //	player.input             his newest input
 //	player.attributes        what he brought to place.yaml's signals, by name; read-only
 //	player.data              a table that he finds again in his next session; nil while it is not there
-//	player.data_state        "loading", "ready", "unavailable" or "lost" (a newer session has it)
+//	player.data_state        "loading", "ready", "read_only" (a copy), "unavailable" or "lost" (a newer session has it)
 //	player:save(fn)          saves it now; fn(ok, words, code) in a later step. It is saved when he leaves
 //	player.left              true once he left
 //

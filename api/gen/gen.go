@@ -562,8 +562,61 @@ type Hello struct {
 	Web *WebAddress `json:"web,omitempty"`
 }
 
+// Home Which region profiles and ledger are written in. The higher term counts.
+type Home struct {
+	Region string `json:"region"`
+
+	// Term Grows with each promotion; its last byte is the number of the region that was promoted.
+	Term uint64 `json:"term"`
+}
+
+// HomeLoss A transfer that was lost with an earlier home.
+type HomeLoss struct {
+	Game    string `json:"game"`
+	Session string `json:"session,omitempty,omitzero"`
+
+	// Transfer A transfer as one player sees it.
+	Transfer TransferInfo `json:"transfer"`
+}
+
+// HomeLosses Transfers that were lost with an earlier home.
+type HomeLosses struct {
+	Losses []HomeLoss `json:"losses"`
+}
+
+// HomePeer Another region.
+type HomePeer struct {
+	// BehindMs How old this region's copy of what it wrote is; missing: not known.
+	BehindMs *int64 `json:"behind_ms,omitempty,omitzero"`
+	Heard    bool   `json:"heard"`
+
+	// Home Which region profiles and ledger are written in. The higher term counts.
+	Home   Home   `json:"home,omitempty,omitzero"`
+	Region string `json:"region"`
+}
+
+// HomeState What a region knows of the home.
+type HomeState struct {
+	// Losses Transfers that an earlier home wrote and this one never got.
+	Losses int `json:"losses"`
+
+	// Own The region that says so.
+	Own string `json:"own"`
+
+	// Region The home.
+	Region  string     `json:"region"`
+	Regions []HomePeer `json:"regions"`
+	Term    uint64     `json:"term"`
+
+	// Writes It is the home, and takes writes.
+	Writes bool `json:"writes"`
+}
+
 // Inventory What a player owns.
 type Inventory struct {
+	// Copy This region's copy, because the home is away: it may be old.
+	Copy bool `json:"copy,omitempty,omitzero"`
+
 	// Items How many of each item; 0 of what he has no more of.
 	Items  map[string]int64 `json:"items"`
 	Player string           `json:"player"`
@@ -717,6 +770,41 @@ type Origin struct {
 	Data    []byte `json:"data,omitempty,omitzero"`
 	Place   string `json:"place"`
 	Session string `json:"session"`
+}
+
+// OwnedAnswer What such a call answers.
+type OwnedAnswer struct {
+	// Inventory What a player owns.
+	Inventory Inventory `json:"inventory,omitempty,omitzero"`
+
+	// Profile What a player keeps in a game from one session to the next.
+	Profile Profile `json:"profile,omitempty,omitzero"`
+
+	// Receipt What a transfer did.
+	Receipt   Receipt        `json:"receipt,omitempty,omitzero"`
+	Revision  uint64         `json:"revision,omitempty,omitzero"`
+	Saves     []SaveInfo     `json:"saves,omitempty,omitzero"`
+	Transfers []TransferInfo `json:"transfers,omitempty,omitzero"`
+}
+
+// OwnedCall One call of what players own: checkout, save, return, get, saves, restore, post, inventory or entries.
+type OwnedCall struct {
+	Before   time.Time       `json:"before,omitempty,omitzero"`
+	Call     string          `json:"call"`
+	Document json.RawMessage `json:"document,omitempty,omitzero"`
+	Epoch    uint64          `json:"epoch,omitempty,omitzero"`
+	Game     string          `json:"game"`
+	Limit    int             `json:"limit,omitempty,omitzero"`
+
+	// Player Missing: of post, whose transfer names them.
+	Player   string `json:"player,omitempty,omitzero"`
+	Revision uint64 `json:"revision,omitempty,omitzero"`
+	Session  string `json:"session,omitempty,omitzero"`
+
+	// Transfer Kinds: reward (the game gives the first player what gives says), purchase (he buys an offer of the catalog,
+	// count times), trade (he gives the second player what gives says, for what takes says), refund (his purchase
+	// refunds is undone, once).
+	Transfer TransferRequest `json:"transfer,omitempty,omitzero"`
 }
 
 // OwnerList Who owns a place.
@@ -896,12 +984,21 @@ type Problem struct {
 
 // Profile What a player keeps in a game from one session to the next.
 type Profile struct {
+	// Copy This region's copy, because the home is away: it may be old, and nothing can be saved over it.
+	Copy bool `json:"copy,omitempty,omitzero"`
+
 	// Document A JSON object of at most 400,000 bytes, 16 levels deep. Missing: nothing was saved yet.
 	Document json.RawMessage `json:"document,omitempty,omitzero"`
 
 	// Revision Of the save; 0: there is none.
 	Revision uint64    `json:"revision"`
 	SavedAt  time.Time `json:"saved_at,omitempty,omitzero"`
+}
+
+// PromoteRequest How a region is made the home.
+type PromoteRequest struct {
+	// Force Also if the home is heard and cannot be told, or its last writes do not come.
+	Force bool `json:"force,omitempty,omitzero"`
 }
 
 // Receipt What a transfer did.
@@ -941,6 +1038,9 @@ type RegionSummary struct {
 
 	// Draining It takes nobody.
 	Draining bool `json:"draining"`
+
+	// Home Which region profiles and ledger are written in. The higher term counts.
+	Home Home `json:"home,omitempty,omitzero"`
 
 	// Number Of the region, in its players' epochs; no two regions have the same.
 	Number int `json:"number"`
@@ -1633,6 +1733,9 @@ type DevTokenJSONRequestBody = DevTokenRequest
 // DrainFleetJSONRequestBody defines body for DrainFleet for application/json ContentType.
 type DrainFleetJSONRequestBody = DrainRequest
 
+// PromoteHomeJSONRequestBody defines body for PromoteHome for application/json ContentType.
+type PromoteHomeJSONRequestBody = PromoteRequest
+
 // CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
 type CreateKeyJSONRequestBody = CreateKeyRequest
 
@@ -1656,6 +1759,12 @@ type SetPrivacyJSONRequestBody = PrivacySettings
 
 // DrainRegionJSONRequestBody defines body for DrainRegion for application/json ContentType.
 type DrainRegionJSONRequestBody = DrainRequest
+
+// YieldHomeJSONRequestBody defines body for YieldHome for application/json ContentType.
+type YieldHomeJSONRequestBody = Home
+
+// CallOwnedJSONRequestBody defines body for CallOwned for application/json ContentType.
+type CallOwnedJSONRequestBody = OwnedCall
 
 // PlaceTicketJSONRequestBody defines body for PlaceTicket for application/json ContentType.
 type PlaceTicketJSONRequestBody = MatchmakeRequest
@@ -1848,6 +1957,36 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
 	DrainFleet(ctx context.Context, cluster ClusterName, body DrainFleetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetHome Says which region profiles and ledger are written in, as this door's region knows it.
+	//
+	// Corresponds with GET /v1/home (the `GetHome` operationId).
+	GetHome(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PromoteHomeWithBody Makes this door's region the home.
+	//
+	// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+	// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+	PromoteHomeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PromoteHome Makes this door's region the home.
+	//
+	// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+	// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+	PromoteHome(ctx context.Context, body PromoteHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListHomeLosses Lists transfers that an earlier home wrote and this one never got, the oldest first, up to 10,000.
+	//
+	// Corresponds with GET /v1/home/losses (the `ListHomeLosses` operationId).
+	ListHomeLosses(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJoins Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	//
@@ -2127,6 +2266,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
 	DrainRegion(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// YieldHomeWithBody Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+	YieldHomeWithBody(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// YieldHome Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+	YieldHome(ctx context.Context, id RegionID, body YieldHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CallOwnedWithBody Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+	CallOwnedWithBody(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CallOwned Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+	CallOwned(ctx context.Context, id RegionID, body CallOwnedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
 	//
@@ -2596,6 +2763,76 @@ func (c *Client) DrainFleetWithBody(ctx context.Context, cluster ClusterName, co
 // Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
 func (c *Client) DrainFleet(ctx context.Context, cluster ClusterName, body DrainFleetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDrainFleetRequest(c.Server, cluster, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetHome Says which region profiles and ledger are written in, as this door's region knows it.
+//
+// Corresponds with GET /v1/home (the `GetHome` operationId).
+func (c *Client) GetHome(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHomeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PromoteHomeWithBody Makes this door's region the home.
+//
+// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+func (c *Client) PromoteHomeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPromoteHomeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PromoteHome Makes this door's region the home.
+//
+// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+func (c *Client) PromoteHome(ctx context.Context, body PromoteHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPromoteHomeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHomeLosses Lists transfers that an earlier home wrote and this one never got, the oldest first, up to 10,000.
+//
+// Corresponds with GET /v1/home/losses (the `ListHomeLosses` operationId).
+func (c *Client) ListHomeLosses(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHomeLossesRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3325,6 +3562,74 @@ func (c *Client) DrainRegionWithBody(ctx context.Context, id RegionID, contentTy
 // Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
 func (c *Client) DrainRegion(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDrainRegionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// YieldHomeWithBody Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+func (c *Client) YieldHomeWithBody(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewYieldHomeRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// YieldHome Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+func (c *Client) YieldHome(ctx context.Context, id RegionID, body YieldHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewYieldHomeRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CallOwnedWithBody Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+func (c *Client) CallOwnedWithBody(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCallOwnedRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CallOwned Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+func (c *Client) CallOwned(ctx context.Context, id RegionID, body CallOwnedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCallOwnedRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4357,6 +4662,100 @@ func NewDrainFleetRequestWithBody(server string, cluster ClusterName, contentTyp
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetHomeRequest constructs an http.Request for the GetHome method
+func NewGetHomeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/home")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPromoteHomeRequest calls the generic PromoteHome builder with application/json body
+func NewPromoteHomeRequest(server string, body PromoteHomeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPromoteHomeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPromoteHomeRequestWithBody constructs an http.Request for the PromoteHome method, with any body, and a specified content type
+func NewPromoteHomeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/home")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListHomeLossesRequest constructs an http.Request for the ListHomeLosses method
+func NewListHomeLossesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/home/losses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -6195,6 +6594,100 @@ func NewDrainRegionRequestWithBody(server string, id RegionID, contentType strin
 	return req, nil
 }
 
+// NewYieldHomeRequest calls the generic YieldHome builder with application/json body
+func NewYieldHomeRequest(server string, id RegionID, body YieldHomeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewYieldHomeRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewYieldHomeRequestWithBody constructs an http.Request for the YieldHome method, with any body, and a specified content type
+func NewYieldHomeRequestWithBody(server string, id RegionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/home", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCallOwnedRequest calls the generic CallOwned builder with application/json body
+func NewCallOwnedRequest(server string, id RegionID, body CallOwnedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCallOwnedRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewCallOwnedRequestWithBody constructs an http.Request for the CallOwned method, with any body, and a specified content type
+func NewCallOwnedRequestWithBody(server string, id RegionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s/owned", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetRegionSummaryRequest constructs an http.Request for the GetRegionSummary method
 func NewGetRegionSummaryRequest(server string, id RegionID) (*http.Request, error) {
 	var err error
@@ -7659,6 +8152,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/fleets/{cluster}/drain (the `DrainFleet` operationId).
 	DrainFleetWithResponse(ctx context.Context, cluster ClusterName, body DrainFleetJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainFleetReply, error)
 
+	// GetHomeWithResponse Says which region profiles and ledger are written in, as this door's region knows it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/home (the `GetHome` operationId).
+	GetHomeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHomeReply, error)
+
+	// PromoteHomeWithBodyWithResponse Makes this door's region the home.
+	//
+	// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+	// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+	PromoteHomeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PromoteHomeReply, error)
+
+	// PromoteHomeWithResponse Makes this door's region the home.
+	//
+	// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+	// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+	PromoteHomeWithResponse(ctx context.Context, body PromoteHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*PromoteHomeReply, error)
+
+	// ListHomeLossesWithResponse Lists transfers that an earlier home wrote and this one never got, the oldest first, up to 10,000.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/home/losses (the `ListHomeLosses` operationId).
+	ListHomeLossesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListHomeLossesReply, error)
+
 	// GetJoinsWithResponse Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7993,6 +8520,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/regions/{id}/drain (the `DrainRegion` operationId).
 	DrainRegionWithResponse(ctx context.Context, id RegionID, body DrainRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*DrainRegionReply, error)
+
+	// YieldHomeWithBodyWithResponse Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+	YieldHomeWithBodyWithResponse(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*YieldHomeReply, error)
+
+	// YieldHomeWithResponse Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+	YieldHomeWithResponse(ctx context.Context, id RegionID, body YieldHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*YieldHomeReply, error)
+
+	// CallOwnedWithBodyWithResponse Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+	CallOwnedWithBodyWithResponse(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CallOwnedReply, error)
+
+	// CallOwnedWithResponse Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+	CallOwnedWithResponse(ctx context.Context, id RegionID, body CallOwnedJSONRequestBody, reqEditors ...RequestEditorFn) (*CallOwnedReply, error)
 
 	// GetRegionSummaryWithResponse Says what this door's region has for players from elsewhere. It changes nothing.
 	//
@@ -8747,6 +9302,171 @@ func (r DrainFleetReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DrainFleetReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetHomeReplyDefaultHeaders the declared response headers of an HTTP default response for GetHome
+type GetHomeReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetHomeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HomeState
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetHomeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetHomeReply) GetJSON200() *HomeState {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetHomeReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetHomeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetHomeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetHomeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetHomeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PromoteHomeReplyDefaultHeaders the declared response headers of an HTTP default response for PromoteHome
+type PromoteHomeReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type PromoteHomeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HomeState
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PromoteHomeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PromoteHomeReply) GetJSON200() *HomeState {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PromoteHomeReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PromoteHomeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PromoteHomeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PromoteHomeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PromoteHomeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListHomeLossesReplyDefaultHeaders the declared response headers of an HTTP default response for ListHomeLosses
+type ListHomeLossesReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ListHomeLossesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HomeLosses
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListHomeLossesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHomeLossesReply) GetJSON200() *HomeLosses {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListHomeLossesReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHomeLossesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHomeLossesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHomeLossesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHomeLossesReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10760,6 +11480,109 @@ func (r DrainRegionReply) ContentType() string {
 	return ""
 }
 
+// YieldHomeReplyDefaultHeaders the declared response headers of an HTTP default response for YieldHome
+type YieldHomeReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type YieldHomeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *YieldHomeReplyDefaultHeaders
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r YieldHomeReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r YieldHomeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r YieldHomeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r YieldHomeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r YieldHomeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CallOwnedReplyDefaultHeaders the declared response headers of an HTTP default response for CallOwned
+type CallOwnedReplyDefaultHeaders struct {
+	RetryAfter int
+}
+
+type CallOwnedReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OwnedAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CallOwnedReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CallOwnedReply) GetJSON200() *OwnedAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CallOwnedReply) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CallOwnedReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CallOwnedReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CallOwnedReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CallOwnedReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetRegionSummaryReplyDefaultHeaders the declared response headers of an HTTP default response for GetRegionSummary
 type GetRegionSummaryReplyDefaultHeaders struct {
 	RetryAfter int
@@ -12242,6 +13065,64 @@ func (c *ClientWithResponses) DrainFleetWithResponse(ctx context.Context, cluste
 	return ParseDrainFleetReply(rsp)
 }
 
+// GetHomeWithResponse Says which region profiles and ledger are written in, as this door's region knows it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/home (the `GetHome` operationId).
+func (c *ClientWithResponses) GetHomeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHomeReply, error) {
+	rsp, err := c.GetHome(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetHomeReply(rsp)
+}
+
+// PromoteHomeWithBodyWithResponse Makes this door's region the home.
+//
+// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+func (c *ClientWithResponses) PromoteHomeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PromoteHomeReply, error) {
+	rsp, err := c.PromoteHomeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePromoteHomeReply(rsp)
+}
+
+// PromoteHomeWithResponse Makes this door's region the home.
+//
+// A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+// what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/home (the `PromoteHome` operationId).
+func (c *ClientWithResponses) PromoteHomeWithResponse(ctx context.Context, body PromoteHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*PromoteHomeReply, error) {
+	rsp, err := c.PromoteHome(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePromoteHomeReply(rsp)
+}
+
+// ListHomeLossesWithResponse Lists transfers that an earlier home wrote and this one never got, the oldest first, up to 10,000.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/home/losses (the `ListHomeLosses` operationId).
+func (c *ClientWithResponses) ListHomeLossesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListHomeLossesReply, error) {
+	rsp, err := c.ListHomeLosses(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHomeLossesReply(rsp)
+}
+
 // GetJoinsWithResponse Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12845,6 +13726,58 @@ func (c *ClientWithResponses) DrainRegionWithResponse(ctx context.Context, id Re
 		return nil, err
 	}
 	return ParseDrainRegionReply(rsp)
+}
+
+// YieldHomeWithBodyWithResponse Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+func (c *ClientWithResponses) YieldHomeWithBodyWithResponse(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*YieldHomeReply, error) {
+	rsp, err := c.YieldHomeWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseYieldHomeReply(rsp)
+}
+
+// YieldHomeWithResponse Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/regions/{id}/home (the `YieldHome` operationId).
+func (c *ClientWithResponses) YieldHomeWithResponse(ctx context.Context, id RegionID, body YieldHomeJSONRequestBody, reqEditors ...RequestEditorFn) (*YieldHomeReply, error) {
+	rsp, err := c.YieldHome(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseYieldHomeReply(rsp)
+}
+
+// CallOwnedWithBodyWithResponse Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+func (c *ClientWithResponses) CallOwnedWithBodyWithResponse(ctx context.Context, id RegionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CallOwnedReply, error) {
+	rsp, err := c.CallOwnedWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCallOwnedReply(rsp)
+}
+
+// CallOwnedWithResponse Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions/{id}/owned (the `CallOwned` operationId).
+func (c *ClientWithResponses) CallOwnedWithResponse(ctx context.Context, id RegionID, body CallOwnedJSONRequestBody, reqEditors ...RequestEditorFn) (*CallOwnedReply, error) {
+	rsp, err := c.CallOwned(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCallOwnedReply(rsp)
 }
 
 // GetRegionSummaryWithResponse Says what this door's region has for players from elsewhere. It changes nothing.
@@ -13769,6 +14702,144 @@ func ParseDrainFleetReply(rsp *http.Response) (*DrainFleetReply, error) {
 	switch {
 	case true:
 		var headers DrainFleetReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetHomeReply parses an HTTP response from a GetHomeWithResponse call
+func ParseGetHomeReply(rsp *http.Response) (*GetHomeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetHomeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HomeState
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetHomeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePromoteHomeReply parses an HTTP response from a PromoteHomeWithResponse call
+func ParsePromoteHomeReply(rsp *http.Response) (*PromoteHomeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PromoteHomeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HomeState
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PromoteHomeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListHomeLossesReply parses an HTTP response from a ListHomeLossesWithResponse call
+func ParseListHomeLossesReply(rsp *http.Response) (*ListHomeLossesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHomeLossesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HomeLosses
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListHomeLossesReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -15471,6 +16542,94 @@ func ParseDrainRegionReply(rsp *http.Response) (*DrainRegionReply, error) {
 	return response, nil
 }
 
+// ParseYieldHomeReply parses an HTTP response from a YieldHomeWithResponse call
+func ParseYieldHomeReply(rsp *http.Response) (*YieldHomeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &YieldHomeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers YieldHomeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCallOwnedReply parses an HTTP response from a CallOwnedWithResponse call
+func ParseCallOwnedReply(rsp *http.Response) (*CallOwnedReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CallOwnedReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OwnedAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CallOwnedReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetRegionSummaryReply parses an HTTP response from a GetRegionSummaryWithResponse call
 func ParseGetRegionSummaryReply(rsp *http.Response) (*GetRegionSummaryReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16636,6 +17795,15 @@ type ServerInterface interface {
 	// DrainFleet Takes a cluster out of use, or only its old servers.
 	// (POST /v1/fleets/{cluster}/drain)
 	DrainFleet(w http.ResponseWriter, r *http.Request, cluster ClusterName)
+	// GetHome Says which region profiles and ledger are written in, as this door's region knows it.
+	// (GET /v1/home)
+	GetHome(w http.ResponseWriter, r *http.Request)
+	// PromoteHome Makes this door's region the home.
+	// (POST /v1/home)
+	PromoteHome(w http.ResponseWriter, r *http.Request)
+	// ListHomeLosses Lists transfers that an earlier home wrote and this one never got, the oldest first, up to 10,000.
+	// (GET /v1/home/losses)
+	ListHomeLosses(w http.ResponseWriter, r *http.Request)
 	// GetJoins Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	// (GET /v1/joins/{ticket})
 	GetJoins(w http.ResponseWriter, r *http.Request, ticket Ticket, params GetJoinsParams)
@@ -16749,6 +17917,12 @@ type ServerInterface interface {
 	// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
 	// (POST /v1/regions/{id}/drain)
 	DrainRegion(w http.ResponseWriter, r *http.Request, id RegionID)
+	// YieldHome Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+	// (PUT /v1/regions/{id}/home)
+	YieldHome(w http.ResponseWriter, r *http.Request, id RegionID)
+	// CallOwned Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+	// (POST /v1/regions/{id}/owned)
+	CallOwned(w http.ResponseWriter, r *http.Request, id RegionID)
 	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
 	// (GET /v1/regions/{id}/summary)
 	GetRegionSummary(w http.ResponseWriter, r *http.Request, id RegionID)
@@ -17018,6 +18192,48 @@ func (siw *ServerInterfaceWrapper) DrainFleet(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DrainFleet(w, r, cluster)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetHome operation middleware
+func (siw *ServerInterfaceWrapper) GetHome(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetHome(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PromoteHome operation middleware
+func (siw *ServerInterfaceWrapper) PromoteHome(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PromoteHome(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListHomeLosses operation middleware
+func (siw *ServerInterfaceWrapper) ListHomeLosses(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListHomeLosses(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -18333,6 +19549,58 @@ func (siw *ServerInterfaceWrapper) DrainRegion(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// YieldHome operation middleware
+func (siw *ServerInterfaceWrapper) YieldHome(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.YieldHome(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CallOwned operation middleware
+func (siw *ServerInterfaceWrapper) CallOwned(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id RegionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CallOwned(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetRegionSummary operation middleware
 func (siw *ServerInterfaceWrapper) GetRegionSummary(w http.ResponseWriter, r *http.Request) {
 
@@ -19395,6 +20663,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/regions/{id}/tickets", wrapper.PlaceTicket)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/v1/regions/{id}/tickets/{ticket}", wrapper.LeavePlacedTicket)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/regions/{id}/tickets/{ticket}", wrapper.GetPlacedTicket)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/regions/{id}/owned", wrapper.CallOwned)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/v1/regions/{id}/home", wrapper.YieldHome)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/home", wrapper.GetHome)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/home", wrapper.PromoteHome)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/home/losses", wrapper.ListHomeLosses)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/tell", wrapper.TellReplica)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/replicas/ask", wrapper.AskReplica)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/packages/{hash}", wrapper.GetPackage)
@@ -19731,6 +21004,127 @@ type DrainFleetdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DrainFleetdefaultApplicationProblemPlusJSONResponse) VisitDrainFleetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHomeRequestObject struct {
+}
+
+type GetHomeResponseObject interface {
+	VisitGetHomeResponse(w http.ResponseWriter) error
+}
+
+type GetHome200JSONResponse HomeState
+
+func (response GetHome200JSONResponse) VisitGetHomeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHomedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetHomedefaultApplicationProblemPlusJSONResponse) VisitGetHomeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PromoteHomeRequestObject struct {
+	Body *PromoteHomeJSONRequestBody
+}
+
+type PromoteHomeResponseObject interface {
+	VisitPromoteHomeResponse(w http.ResponseWriter) error
+}
+
+type PromoteHome200JSONResponse HomeState
+
+func (response PromoteHome200JSONResponse) VisitPromoteHomeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PromoteHomedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PromoteHomedefaultApplicationProblemPlusJSONResponse) VisitPromoteHomeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHomeLossesRequestObject struct {
+}
+
+type ListHomeLossesResponseObject interface {
+	VisitListHomeLossesResponse(w http.ResponseWriter) error
+}
+
+type ListHomeLosses200JSONResponse HomeLosses
+
+func (response ListHomeLosses200JSONResponse) VisitListHomeLossesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHomeLossesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListHomeLossesdefaultApplicationProblemPlusJSONResponse) VisitListHomeLossesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -21287,6 +22681,84 @@ func (response DrainRegiondefaultApplicationProblemPlusJSONResponse) VisitDrainR
 	return err
 }
 
+type YieldHomeRequestObject struct {
+	ID   RegionID `json:"id"`
+	Body *YieldHomeJSONRequestBody
+}
+
+type YieldHomeResponseObject interface {
+	VisitYieldHomeResponse(w http.ResponseWriter) error
+}
+
+type YieldHome204Response struct {
+}
+
+func (response YieldHome204Response) VisitYieldHomeResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type YieldHomedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response YieldHomedefaultApplicationProblemPlusJSONResponse) VisitYieldHomeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CallOwnedRequestObject struct {
+	ID   RegionID `json:"id"`
+	Body *CallOwnedJSONRequestBody
+}
+
+type CallOwnedResponseObject interface {
+	VisitCallOwnedResponse(w http.ResponseWriter) error
+}
+
+type CallOwned200JSONResponse OwnedAnswer
+
+func (response CallOwned200JSONResponse) VisitCallOwnedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CallOwneddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CallOwneddefaultApplicationProblemPlusJSONResponse) VisitCallOwnedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetRegionSummaryRequestObject struct {
 	ID RegionID `json:"id"`
 }
@@ -22356,6 +23828,15 @@ type StrictServerInterface interface {
 	// DrainFleet Takes a cluster out of use, or only its old servers.
 	// (POST /v1/fleets/{cluster}/drain)
 	DrainFleet(ctx context.Context, request DrainFleetRequestObject) (DrainFleetResponseObject, error)
+	// GetHome Says which region profiles and ledger are written in, as this door's region knows it.
+	// (GET /v1/home)
+	GetHome(ctx context.Context, request GetHomeRequestObject) (GetHomeResponseObject, error)
+	// PromoteHome Makes this door's region the home.
+	// (POST /v1/home)
+	PromoteHome(ctx context.Context, request PromoteHomeRequestObject) (PromoteHomeResponseObject, error)
+	// ListHomeLosses Lists transfers that an earlier home wrote and this one never got, the oldest first, up to 10,000.
+	// (GET /v1/home/losses)
+	ListHomeLosses(ctx context.Context, request ListHomeLossesRequestObject) (ListHomeLossesResponseObject, error)
 	// GetJoins Explains how a ticket was answered. Operators see all, others their own tickets, without what could tell of other players.
 	// (GET /v1/joins/{ticket})
 	GetJoins(ctx context.Context, request GetJoinsRequestObject) (GetJoinsResponseObject, error)
@@ -22469,6 +23950,12 @@ type StrictServerInterface interface {
 	// DrainRegion Takes all clusters of this door's region out of use, those that come later too. Joins are answered no_capacity.
 	// (POST /v1/regions/{id}/drain)
 	DrainRegion(ctx context.Context, request DrainRegionRequestObject) (DrainRegionResponseObject, error)
+	// YieldHome Tells the region who the home is from now on. When this is answered it writes nothing more under an older term.
+	// (PUT /v1/regions/{id}/home)
+	YieldHome(ctx context.Context, request YieldHomeRequestObject) (YieldHomeResponseObject, error)
+	// CallOwned Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home.
+	// (POST /v1/regions/{id}/owned)
+	CallOwned(ctx context.Context, request CallOwnedRequestObject) (CallOwnedResponseObject, error)
 	// GetRegionSummary Says what this door's region has for players from elsewhere. It changes nothing.
 	// (GET /v1/regions/{id}/summary)
 	GetRegionSummary(ctx context.Context, request GetRegionSummaryRequestObject) (GetRegionSummaryResponseObject, error)
@@ -22794,6 +24281,85 @@ func (sh *strictHandler) DrainFleet(w http.ResponseWriter, r *http.Request, clus
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DrainFleetResponseObject); ok {
 		if err := validResponse.VisitDrainFleetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetHome operation middleware
+func (sh *strictHandler) GetHome(w http.ResponseWriter, r *http.Request) {
+	var request GetHomeRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHome(ctx, request.(GetHomeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHome")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetHomeResponseObject); ok {
+		if err := validResponse.VisitGetHomeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PromoteHome operation middleware
+func (sh *strictHandler) PromoteHome(w http.ResponseWriter, r *http.Request) {
+	var request PromoteHomeRequestObject
+
+	var body PromoteHomeJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PromoteHome(ctx, request.(PromoteHomeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PromoteHome")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PromoteHomeResponseObject); ok {
+		if err := validResponse.VisitPromoteHomeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListHomeLosses operation middleware
+func (sh *strictHandler) ListHomeLosses(w http.ResponseWriter, r *http.Request) {
+	var request ListHomeLossesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHomeLosses(ctx, request.(ListHomeLossesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHomeLosses")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListHomeLossesResponseObject); ok {
+		if err := validResponse.VisitListHomeLossesResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -23825,6 +25391,72 @@ func (sh *strictHandler) DrainRegion(w http.ResponseWriter, r *http.Request, id 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DrainRegionResponseObject); ok {
 		if err := validResponse.VisitDrainRegionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// YieldHome operation middleware
+func (sh *strictHandler) YieldHome(w http.ResponseWriter, r *http.Request, id RegionID) {
+	var request YieldHomeRequestObject
+
+	request.ID = id
+
+	var body YieldHomeJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.YieldHome(ctx, request.(YieldHomeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "YieldHome")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(YieldHomeResponseObject); ok {
+		if err := validResponse.VisitYieldHomeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CallOwned operation middleware
+func (sh *strictHandler) CallOwned(w http.ResponseWriter, r *http.Request, id RegionID) {
+	var request CallOwnedRequestObject
+
+	request.ID = id
+
+	var body CallOwnedJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CallOwned(ctx, request.(CallOwnedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CallOwned")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CallOwnedResponseObject); ok {
+		if err := validResponse.VisitCallOwnedResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

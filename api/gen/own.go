@@ -10,7 +10,7 @@ import (
 
 // ProfileOf turns a profile.
 func ProfileOf(p throng.Profile) Profile {
-	out := Profile{Revision: uint64(p.Revision), Document: p.Document}
+	out := Profile{Revision: uint64(p.Revision), Document: p.Document, Copy: p.Copy}
 	if !p.SavedAt.IsZero() {
 		out.SavedAt = p.SavedAt.UTC()
 	}
@@ -19,7 +19,7 @@ func ProfileOf(p throng.Profile) Profile {
 
 // Root returns the profile.
 func (p Profile) Root() throng.Profile {
-	return throng.Profile{Document: p.Document, Revision: throng.Revision(p.Revision), SavedAt: p.SavedAt}
+	return throng.Profile{Document: p.Document, Revision: throng.Revision(p.Revision), SavedAt: p.SavedAt, Copy: p.Copy}
 }
 
 // SaveInfoOf turns a save that is kept.
@@ -88,12 +88,12 @@ func InventoryOf(h throng.Holding) Inventory {
 	if items == nil {
 		items = map[string]int64{}
 	}
-	return Inventory{Player: string(h.Player), Items: items}
+	return Inventory{Player: string(h.Player), Items: items, Copy: h.Copy}
 }
 
 // Root returns what a player owns.
 func (i Inventory) Root() throng.Holding {
-	return throng.Holding{Player: throng.PlayerID(i.Player), Amounts: amountsOf(i.Items)}
+	return throng.Holding{Player: throng.PlayerID(i.Player), Amounts: amountsOf(i.Items), Copy: i.Copy}
 }
 
 // ReceiptOf turns what a transfer did.
@@ -114,6 +114,11 @@ func (r Receipt) Root() throng.Receipt {
 	return out
 }
 
+// Root returns the save.
+func (s SaveInfo) Root() throng.ProfileSave {
+	return throng.ProfileSave{Revision: throng.Revision(s.Revision), SavedAt: s.SavedAt, Session: throng.SessionID(s.Session), Size: s.Size}
+}
+
 // TransferInfoOf turns a transfer as a player sees it.
 func TransferInfoOf(e throng.LedgerEntry) TransferInfo {
 	out := TransferInfo{ID: string(e.ID), First: string(e.First), Kind: string(e.Kind), At: e.At.UTC(), Changes: map[string]int64{}}
@@ -121,6 +126,13 @@ func TransferInfoOf(e throng.LedgerEntry) TransferInfo {
 		out.Changes[string(c.Item)] += c.Count
 	}
 	return out
+}
+
+// Root returns the transfer.
+func (t TransferInfo) Root() throng.LedgerEntry {
+	return throng.LedgerEntry{
+		At: t.At, First: throng.PlayerID(t.First), ID: throng.TransferID(t.ID), Kind: throng.TransferKind(t.Kind), Changes: amountsOf(t.Changes),
+	}
 }
 
 // AuditReportOf turns what an audit found.

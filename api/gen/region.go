@@ -18,6 +18,9 @@ func RegionSummaryOf(s throng.RegionSummary) RegionSummary {
 		Region: string(s.Region), Number: int(s.Number), Draining: s.Draining, URL: s.Door,
 		Warm: s.Warm, Spare: s.Spare, Room: s.Room, BeaconUrls: s.Beacons, Places: []PlaceSummary{},
 	}
+	if s.Home.Term > 0 {
+		out.Home = HomeOf(s.Home)
+	}
 	for _, p := range s.Places {
 		out.Places = append(out.Places, PlaceSummary{
 			Place: string(p.Place), Sessions: p.Sessions, Players: p.Players, Free: p.Free, Fullest: append([]float64{}, p.Fullest...),
@@ -37,6 +40,12 @@ func (s RegionSummary) Root() (throng.RegionSummary, error) {
 	}
 	if len(s.URL) > throng.MaxDoorURL {
 		f.fail(throng.AtField(throng.Invalid, "url", "has %d bytes, at most %d are allowed", len(s.URL), throng.MaxDoorURL))
+	}
+	if s.Home != (Home{}) {
+		var err error
+		if out.Home, err = s.Home.root("home."); err != nil {
+			f.fail(err)
+		}
 	}
 	f.atMost("beacon_urls", len(s.BeaconUrls), throng.MaxBeacons)
 	for i, url := range s.BeaconUrls {

@@ -77,6 +77,9 @@ func (f regionsFlags) check(g groundFlags, gateway string) error {
 	case len(f.Peers) > 0 || f.PeerTokens != "" || f.PeerKafka != "":
 		return throng.AtField(throng.Invalid, "--regions", "and --peers exclude each other")
 	}
+	if g.Home != "" && !slices.ContainsFunc(devRegions()[:f.Regions], func(r devRegion) bool { return string(r.id) == g.Home }) {
+		return throng.AtField(throng.Invalid, "--home", "%s is none of the %d regions", g.Home, f.Regions)
+	}
 	for flag, given := range map[string]string{
 		"--redis": g.Redis, "--dynamo": g.Dynamo, "--kafka": g.Kafka, "--consumers": g.Consumers, "--gateway": gateway, "--url": g.URL, "--beacon": strings.Join(g.Beacon, ","),
 	} {
@@ -210,6 +213,7 @@ func (c *devCmd) sideArgs(list []devRegion, urls []string, i int) []string {
 	}
 	if len(c.brokers) > 0 {
 		own["kafka-port"], own["peer-kafka"] = strconv.Itoa(c.brokers[i]), filepath.Join(c.sideFolder(list[i]), sideKafkas)
+		own["home"] = cmp.Or(c.Home, string(list[0].id))
 	}
 	args := slices.Clone(c.args)
 	for flag, value := range own {

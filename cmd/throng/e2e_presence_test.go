@@ -246,9 +246,9 @@ func (s stay) live() bool {
 }
 
 // enter lets a player in at the i-th region, near which he is.
-func (r *twoRegions) enter(i int, player throng.PlayerID, ticket string) stay {
+func (r *sideBySide) enter(i int, place throng.PlaceID, player throng.PlayerID, ticket string) stay {
 	a, err := r.all[i].as(player, api.RolePlayer).Matchmake(r.t.Context(), throng.Ticket{
-		Key: throng.TicketKey{Caller: player, Ticket: throng.TicketID(ticket)}, Place: "arena",
+		Key: throng.TicketKey{Caller: player, Ticket: throng.TicketID(ticket)}, Place: place,
 		Party: []throng.PlayerID{player}, Mode: throng.ModeDropIn, Latencies: r.far(i),
 	})
 	if err != nil {
@@ -314,17 +314,17 @@ func TestOneSeatInAllRegions(t *testing.T) {
 	for first := range 2 {
 		second := 1 - first
 		name := func(p string) throng.PlayerID { return throng.PlayerID(fmt.Sprint(p, first)) }
-		old := r.enter(first, name("ada"), "one")
+		old := r.enter(first, "arena", name("ada"), "one")
 		eventually(t, equalWithin(), "both know where ada is", func() bool { return r.knows(name("ada"), old) })
-		newer := r.enter(second, name("ada"), "two")
+		newer := r.enter(second, "arena", name("ada"), "two")
 		eventually(t, equalWithin(), "both know where ada is now", func() bool { return r.knows(name("ada"), newer) && !old.live() })
 
-		bo := r.enter(second, name("bo"), "one")
+		bo := r.enter(second, "arena", name("bo"), "one")
 		eventually(t, equalWithin(), "both know where bo is", func() bool { return r.knows(name("bo"), bo) })
 		r.kafka[second].cut()
-		cyOld := r.enter(first, name("cy"), "one")
+		cyOld := r.enter(first, "arena", name("cy"), "one")
 		eventually(t, equalWithin(), "cy's region and the other one know where he is", func() bool { return r.knows(name("cy"), cyOld) })
-		cyNew := r.enter(second, name("cy"), "two")
+		cyNew := r.enter(second, "arena", name("cy"), "two")
 		eventually(t, equalWithin(), "his new region knows", func() bool { return r.where(second, name("cy")).Session == string(cyNew.session) })
 		eventually(t, 30*time.Second, "the age of bo's presence grows", func() bool { return r.where(first, name("bo")).Age > 2 })
 		eventually(t, equalWithin(), "bo was seen last where he was, and cy's old region does not know that he has gone", func() bool {
@@ -363,7 +363,7 @@ func TestJoinsInTwoRegionsAtOnce(t *testing.T) {
 		for k := range stays {
 			for i := range 2 {
 				entering.Go(func() {
-					stays[k][i] = r.enter(i, throng.PlayerID(fmt.Sprint("ada", k)), fmt.Sprintf("r%d-%d", round, i))
+					stays[k][i] = r.enter(i, "arena", throng.PlayerID(fmt.Sprint("ada", k)), fmt.Sprintf("r%d-%d", round, i))
 				})
 			}
 		}

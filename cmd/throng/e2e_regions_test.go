@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,12 +93,20 @@ func (s *sideBySide) drain(i int) {
 // publish publishes a place in every region.
 func (s *sideBySide) publish(id, manifest, script string) {
 	s.t.Helper()
+	s.publishWith(id, manifest, script, nil)
+}
+
+// publishWith publishes it with more files.
+func (s *sideBySide) publishWith(id, manifest, script string, more map[string]string) {
+	s.t.Helper()
 	dir := filepath.Join(s.t.TempDir(), id)
 	if err := os.MkdirAll(filepath.Join(dir, "scripts"), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
 	manifest = fmt.Sprintf("id: %s\nname: Test\nentry: scripts/main.lua\n%s", id, manifest)
-	for name, text := range map[string]string{"place.yaml": manifest, "scripts/main.lua": script} {
+	files := map[string]string{"place.yaml": manifest, "scripts/main.lua": script}
+	maps.Copy(files, more)
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			s.t.Fatal(err)
 		}

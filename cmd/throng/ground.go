@@ -35,6 +35,8 @@ type groundFlags struct {
 
 	Dynamo string `env:"THRONG_DYNAMO" help:"Where profiles, the ledger and what --consumers make of events are kept: tables in DynamoDB, like dynamodb://eu-west-1/throng (throng setup dynamo makes them), or http://127.0.0.1:8000/throng of a DynamoDB Local. Without it, in DATA/throng.db; with --redis nowhere." placeholder:"URL"`
 
+	Home string `help:"The region in which profiles and the ledger of all games are written: the other regions (--peers) forward to it, and keep a copy. It counts until an operator promotes another (throng home promote). Without it, each region keeps what its own players own." placeholder:"REGION"`
+
 	command.KafkaFlags
 	PlaceEvents int `default:"2000" help:"Events a second that scripts of one place may publish (events.publish), shared among its sessions in this region; 0: as many as its sessions may."`
 	consumerFlags
@@ -87,6 +89,11 @@ func (f groundFlags) Validate() error {
 	}
 	if f.ExplainDisk < 0 || f.ExplainMemory < 0 {
 		return throng.AtField(throng.Invalid, "--explain-memory", "and --explain-disk are %d and %d MiB, 0 (none) or more are allowed", f.ExplainMemory, f.ExplainDisk)
+	}
+	if f.Home != "" {
+		if _, err := throng.ParseRegionID("--home", f.Home); err != nil {
+			return err
+		}
 	}
 	if _, err := f.addresses(); err != nil {
 		return err

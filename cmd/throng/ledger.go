@@ -37,6 +37,9 @@ func (c *ledgerShowCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if has.Copy {
+		fmt.Fprintln(e.err, copyWords)
+	}
 	list, err := o.door.Transfers(e.ctx, o.place, o.player, c.Limit)
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ type cli struct {
 	Bans     bansCmd     `cmd:"" help:"List who is banned, say why, let players in again."`
 	Profile  profileCmd  `cmd:"" help:"Show and restore what a player keeps in a place's game."`
 	Ledger   ledgerCmd   `cmd:"" help:"Show what a player owns in a place's game, give and give back."`
+	Home     homeCmd     `cmd:"" help:"Say in which region profiles and the ledger are written; make another one the home."`
 	Audit    auditCmd    `cmd:"" help:"Prove that the ledger's books are right, while the region runs."`
 	Logs     logsCmd     `cmd:"" help:"Print what a place's scripts print, their errors, and how its sessions begin and end."`
 	Owners   ownersCmd   `cmd:"" help:"Show and change who owns a place."`

@@ -14,6 +14,7 @@ import (
 	"github.com/throng-gg/throng/bolt"
 	"github.com/throng-gg/throng/consumer"
 	"github.com/throng-gg/throng/dynamo"
+	"github.com/throng-gg/throng/home"
 	"github.com/throng-gg/throng/ledger"
 	"github.com/throng-gg/throng/place"
 	"github.com/throng-gg/throng/profile"
@@ -35,6 +36,7 @@ type ownStore struct {
 		ledger.Catalogs
 		ledger.Books
 	}
+	home    home.Store     // who writes it
 	outbox  ledger.Outbox  // of what was committed; nil: nothing is published
 	bans    banStore       // nil: they are not kept here
 	shards  consumer.Store // of consumers of events, for all control planes together; nil: each has its own
@@ -51,7 +53,7 @@ func (g *ground) openOwn(ctx context.Context) (*ownStore, error) {
 			return nil, fmt.Errorf("--dynamo: %w", err)
 		}
 		return &ownStore{
-			profiles: tables.Profiles(), ledger: tables.Ledger(), outbox: tables.Outbox(processName()), shards: tables.Shards(),
+			profiles: tables.Profiles(), ledger: tables.Ledger(), home: tables, outbox: tables.Outbox(processName()), shards: tables.Shards(),
 			settled: dynamoSettled, close: func() error { return nil },
 		}, nil
 	}
@@ -67,7 +69,7 @@ func (g *ground) openOwn(ctx context.Context) (*ownStore, error) {
 	if err := os.WriteFile(filepath.Join(g.flags.Data, doorFile), []byte(g.url+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("--data: %w", err), file.Close())
 	}
-	return &ownStore{profiles: file.Profiles(), ledger: file.Ledger(), outbox: file.Ledger(), bans: file.Bans(0), close: file.Close}, nil
+	return &ownStore{profiles: file.Profiles(), ledger: file.Ledger(), home: file, outbox: file.Ledger(), bans: file.Bans(0), close: file.Close}, nil
 }
 
 // own is the parts that keep what players own.

@@ -69,6 +69,7 @@ type control struct {
 	events   *events // nil: nothing is published
 	// consumers apply events; nil: another process does, or nobody.
 	consumers *consumers
+	homes     *homes  // where what players own is written; nil: here
 	abroad    *abroad // where players of other regions are; nil: it is not known
 	match     *match.Matchmaker
 	door      *api.API
@@ -79,7 +80,7 @@ type control struct {
 // newControl connects the parts. It starts nothing.
 func newControl(cfg controlConfig) (*control, error) {
 	c := &control{cfg: cfg}
-	for _, build := range []func() error{c.buildReplicas, c.buildEvents, c.buildCatalog, c.buildRegistry, c.buildAbroad, c.buildOwn, c.buildSocial, c.buildMatch, c.buildDoor, c.buildConsumers} {
+	for _, build := range []func() error{c.buildReplicas, c.buildEvents, c.buildCatalog, c.buildRegistry, c.buildAbroad, c.buildOwn, c.buildHome, c.buildSocial, c.buildMatch, c.buildDoor, c.buildConsumers} {
 		if err := build(); err != nil {
 			return nil, err
 		}
@@ -308,9 +309,7 @@ func (c *control) openMore(out *api.Config) {
 	if c.cfg.peers != nil {
 		out.Elsewhere = c.cfg.peers
 	}
-	if c.own != nil {
-		out.Profiles, out.Saves, out.Ledger, out.Auditor, out.Seats = c.own.profiles, c.own.profiles, c.own.ledger, c.own, c.registry
-	}
+	c.openOwned(out)
 }
 
 // publisher is the catalog of places as creators reach it.
@@ -387,6 +386,7 @@ func (c *control) runParts(ctx context.Context) error {
 	group.Go(func() error { return c.events.tellEnded(ctx, c.registry.Session) })
 	group.Go(func() error { return c.consumers.run(ctx) })
 	group.Go(func() error { return c.abroad.run(ctx) })
+	group.Go(func() error { return c.homes.run(ctx) })
 	if c.tracer != nil {
 		group.Go(func() error { return c.tracer.Run(ctx) })
 	}

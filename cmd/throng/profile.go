@@ -54,6 +54,9 @@ func (c *profileShowCmd) Run(e *env) error {
 		return err
 	}
 	p, err := o.door.Profile(e.ctx, o.place, o.player, c.Revision)
+	if p.Copy {
+		fmt.Fprintln(e.err, copyWords)
+	}
 	switch {
 	case err != nil:
 		return err

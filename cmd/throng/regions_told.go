@@ -13,6 +13,9 @@ type summaries struct{ *control }
 // Summary is the matchmaker's, and how players reach and measure the region.
 func (s summaries) Summary(ctx context.Context) (throng.RegionSummary, error) {
 	out, err := s.match.Summary(ctx)
+	if s.homes != nil {
+		out.Home = s.homes.Now()
+	}
 	out.Beacons, out.Door = s.cfg.flags.Beacon, s.cfg.flags.URL
 	return out, err
 }

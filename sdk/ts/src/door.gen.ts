@@ -1070,6 +1070,79 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/regions/{id}/owned": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reads or writes what players own, for another region's door, which checked who may. Unavailable where this region is not the home. */
+        post: operations["CallOwned"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/regions/{id}/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Tells the region who the home is from now on. When this is answered it writes nothing more under an older term. */
+        put: operations["YieldHome"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says which region profiles and ledger are written in, as this door's region knows it. */
+        get: operations["GetHome"];
+        put?: never;
+        /**
+         * Makes this door's region the home.
+         * @description A home that is heard is told first, and its last writes are waited for. One that is not heard is fenced as soon as it is:
+         *     what it wrote meanwhile, and what it had not passed on, is listed as losses. Repeated it changes nothing.
+         */
+        post: operations["PromoteHome"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/home/losses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists transfers that an earlier home wrote and this one never got, the oldest first, up to 10,000. */
+        get: operations["ListHomeLosses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/replicas/tell": {
         parameters: {
             query?: never;
@@ -1695,6 +1768,7 @@ export interface components {
             url?: string;
             /** @description By which players measure how far it is. */
             beacon_urls?: string[];
+            home?: components["schemas"]["Home"];
             /** @description Those with sessions that have a free seat, by ID. Of more than 1,000 those with the most players. */
             places: components["schemas"]["PlaceSummary"][];
         };
@@ -2175,6 +2249,8 @@ export interface components {
             revision: number;
             /** Format: date-time */
             saved_at?: string;
+            /** @description This region's copy, because the home is away: it may be old, and nothing can be saved over it. */
+            copy?: boolean;
         };
         /** @description A player's document as the next revision of his profile. */
         SaveRequest: {
@@ -2257,6 +2333,8 @@ export interface components {
             items: {
                 [key: string]: number;
             };
+            /** @description This region's copy, because the home is away: it may be old. */
+            copy?: boolean;
         };
         TransferList: {
             transfers: components["schemas"]["TransferInfo"][];
@@ -2400,6 +2478,84 @@ export interface components {
             bans: components["schemas"]["Ban"][];
             /** @description The last one's player, for the next page; missing: there is none. */
             next?: string;
+        };
+        /** @description Which region profiles and ledger are written in. The higher term counts. */
+        Home: {
+            region: string;
+            /**
+             * Format: uint64
+             * @description Grows with each promotion; its last byte is the number of the region that was promoted.
+             */
+            term: number;
+        };
+        /** @description What a region knows of the home. */
+        HomeState: {
+            /** @description The home. */
+            region: string;
+            /** Format: uint64 */
+            term: number;
+            /** @description The region that says so. */
+            own: string;
+            /** @description It is the home, and takes writes. */
+            writes: boolean;
+            regions: components["schemas"]["HomePeer"][];
+            /** @description Transfers that an earlier home wrote and this one never got. */
+            losses: number;
+        };
+        /** @description Another region. */
+        HomePeer: {
+            region: string;
+            heard: boolean;
+            home?: components["schemas"]["Home"];
+            /**
+             * Format: int64
+             * @description How old this region's copy of what it wrote is; missing: not known.
+             */
+            behind_ms?: number;
+        };
+        /** @description How a region is made the home. */
+        PromoteRequest: {
+            /** @description Also if the home is heard and cannot be told, or its last writes do not come. */
+            force?: boolean;
+        };
+        /** @description Transfers that were lost with an earlier home. */
+        HomeLosses: {
+            losses: components["schemas"]["HomeLoss"][];
+        };
+        /** @description A transfer that was lost with an earlier home. */
+        HomeLoss: {
+            game: string;
+            session?: string;
+            transfer: components["schemas"]["TransferInfo"];
+        };
+        /** @description One call of what players own: checkout, save, return, get, saves, restore, post, inventory or entries. */
+        OwnedCall: {
+            call: string;
+            game: string;
+            /** @description Missing: of post, whose transfer names them. */
+            player?: string;
+            session?: string;
+            /** Format: uint64 */
+            epoch?: number;
+            /** Format: uint64 */
+            revision?: number;
+            document?: {
+                [key: string]: unknown;
+            };
+            transfer?: components["schemas"]["TransferRequest"];
+            /** Format: date-time */
+            before?: string;
+            limit?: number;
+        };
+        /** @description What such a call answers. */
+        OwnedAnswer: {
+            profile?: components["schemas"]["Profile"];
+            saves?: components["schemas"]["SaveInfo"][];
+            /** Format: uint64 */
+            revision?: number;
+            receipt?: components["schemas"]["Receipt"];
+            inventory?: components["schemas"]["Inventory"];
+            transfers?: components["schemas"]["TransferInfo"][];
         };
         /** @description What an audit of the ledger found. */
         AuditReport: {
@@ -4430,6 +4586,127 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    CallOwned: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnedCall"];
+            };
+        };
+        responses: {
+            /** @description What the call answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnedAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    YieldHome: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The region. */
+                id: components["parameters"]["RegionID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Home"];
+            };
+        };
+        responses: {
+            /** @description Known, also one with a higher term. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    GetHome: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The home, and how whole this region's copy is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomeState"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    PromoteHome: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromoteRequest"];
+            };
+        };
+        responses: {
+            /** @description The region is the home. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomeState"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    ListHomeLosses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The transfers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomeLosses"];
+                };
             };
             default: components["responses"]["Problem"];
         };
