@@ -108,10 +108,8 @@ func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err e
 	case caller.Role == RoleServer || caller.Role == RoleNode:
 		key = bucketKey{class: classMachine, who: string(caller.Server) + string(caller.Node)}
 		limit, running = a.limits.Machine, a.machines
-	case caller.Role == RoleRegion && rt.class == classJoin: // players' joins, though none of them is known here
-		key, limit = bucketKey{class: classJoin, who: "region " + string(caller.Region)}, a.limits.Region
-	case caller.Role == RoleRegion && rt.class == classOwned: // its players' saves and purchases
-		key.who, limit, running = "region "+string(caller.Region), a.limits.Region, a.machines
+	case caller.Role == RoleRegion && (rt.class == classJoin || rt.class == classOwned): // players' joins and saves, though none of them is known here
+		key, limit = bucketKey{class: rt.class, who: "region " + string(caller.Region)}, a.limits.Region
 	case caller.Role == RoleRegion:
 		key = bucketKey{class: classMachine, who: "region " + string(caller.Region)}
 		limit, running = a.limits.Machine, a.machines

@@ -36,7 +36,7 @@ func (a awayOwned) Post(context.Context, throng.TransferOrder) (throng.Receipt, 
 
 func (h *fakeHome) State(context.Context) (throng.HomeState, error) { return h.state, nil }
 
-func (h *fakeHome) Promote(_ context.Context, force bool) error {
+func (h *fakeHome) Promote(_ context.Context, force bool) error { //nolint:revive // as the operator says
 	if !force {
 		return throng.Errorf(throng.Unavailable, "its last writes are not here")
 	}

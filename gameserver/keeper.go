@@ -168,16 +168,9 @@ func (l *loop) load(r *record) {
 			return err
 		},
 		answer: func(err error) {
-			away := err != nil && again(err)
-			if !r.left {
-				if !away || !r.copied { // else the copy is the best there is
-					l.fatal(l.script.Loaded(r.member.Player, profile, err))
-				}
-				r.copied = r.copied && away || profile.Copy
-				if k.profiles != nil && (away || profile.Copy) {
-					l.load(r)
-					return
-				}
+			if !r.left && l.loaded(r, profile, err) {
+				l.load(r)
+				return
 			}
 			r.busy, r.ready = false, err == nil && !profile.Copy
 			r.revision, r.saved = profile.Revision, sha256.Sum256(profile.Document)
@@ -185,6 +178,16 @@ func (l *loop) load(r *record) {
 			l.tend(r)
 		},
 	})
+}
+
+// loaded tells the script what came of a checkout, and says whether to try again.
+func (l *loop) loaded(r *record, p throng.Profile, err error) bool {
+	away := err != nil && again(err)
+	if !away || !r.copied { // else the copy is the best there is
+		l.fatal(l.script.Loaded(r.member.Player, p, err))
+	}
+	r.copied = r.copied && away || p.Copy
+	return l.keeper.profiles != nil && (away || p.Copy)
 }
 
 // Save keeps a player's document. While one is saved, the newest of those that

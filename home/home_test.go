@@ -19,7 +19,6 @@ type world struct {
 	mu      sync.Mutex
 	regions map[throng.RegionID]*side
 	cut     map[throng.RegionID]bool // hears nobody and is heard by nobody
-	stop    context.CancelFunc
 	group   sync.WaitGroup
 }
 

@@ -10,6 +10,7 @@ import (
 // Owned is what one region can do with what players own.
 type Owned interface {
 	Profiles
+	Saves
 	Ledger
 }
 
@@ -21,6 +22,10 @@ type Profiles interface {
 	Save(ctx context.Context, c throng.ProfileClaim, revision throng.Revision, document []byte) error
 	// Return lets go of the profile, and saves before unless document is nil.
 	Return(ctx context.Context, c throng.ProfileClaim, revision throng.Revision, document []byte) error
+}
+
+// Saves is what is kept of profiles.
+type Saves interface {
 	// Get returns a profile as it was saved in a revision; 0: last.
 	Get(ctx context.Context, k throng.ProfileKey, revision throng.Revision) (throng.Profile, error)
 	// Saves lists what is kept, the newest first.

@@ -63,11 +63,8 @@ func read[T any](ctx context.Context, o owned, call func(context.Context, Owned)
 
 // away says whether a region does not answer, or cannot say.
 func away(err error) bool {
-	switch throng.KindOf(err) {
-	case throng.Unavailable, throng.Internal:
-		return err != nil
-	}
-	return false
+	kind := throng.KindOf(err)
+	return err != nil && (kind == throng.Unavailable || kind == throng.Internal)
 }
 
 // Checkout gives a session the profile. While the home is away: its copy, which

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,7 +192,7 @@ func TestHomeRegionIsLost(t *testing.T) {
 	// The home is cut off from the others' view of its log, takes one more, and dies.
 	r.kafka[0].cut()
 	r.rewarded(0, "bo", "lost", 7)
-	r.all[0].prog.kill()
+	r.all[0].prog.stop(syscall.SIGKILL)
 	if status, out := r.reward(1, "ada", "second", 5); status == 0 || !strings.Contains(out, "unavailable") {
 		t.Errorf("a reward while the home is lost: exit status %d, want unavailable:\n%s", status, out)
 	}
