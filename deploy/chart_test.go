@@ -290,6 +290,7 @@ func TestChartRefuses(t *testing.T) {
 		"no table":                  {[]string{"dynamo.url=eu/t"}, []string{"dynamo", "url"}},
 		"brokers of nowhere":        {[]string{"kafka.caSecret=ca"}, []string{"kafka.urlSecret.name"}},
 		"others without Kafka":      {[]string{"peers.kafkaSecret.name=k"}, []string{"kafka.urlSecret.name"}},
+		"a home without a copy":     {[]string{"peers.home=eu", "peers.doors={eu=https://eu}", "peers.tokensSecret.name=t"}, []string{"peers.home"}},
 		"autoscaling without Redis": {[]string{"autoscaling.enabled=true"}, []string{"redis.urlSecret.name"}},
 		"more warm than servers":    {[]string{"controlPlane.warm=50", "controlPlane.max=10"}, []string{"controlPlane.warm", "50", "10"}},
 		"stops too slowly":          {[]string{"controlPlane.stopWait=9s"}, []string{"stopWait"}},

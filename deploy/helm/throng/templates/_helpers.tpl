@@ -75,6 +75,9 @@ app.kubernetes.io/component: control
 {{- if and .Values.peers.kafkaSecret.name (not .Values.kafka.urlSecret.name) }}
 {{- fail "kafka.urlSecret.name: is needed with peers.kafkaSecret: by it the other regions hear of this one" }}
 {{- end }}
+{{- if and .Values.peers.home (or (not .Values.peers.doors) (not .Values.peers.kafkaSecret.name)) }}
+{{- fail "peers.home: goes with peers.doors and peers.kafkaSecret, by which a region reaches the home and copies what it writes" }}
+{{- end }}
 {{- if and .Values.places.regions (not .Values.places.url) }}
 {{- fail "places.url: is needed with places.regions: which of the buckets is this region's" }}
 {{- end }}
