@@ -168,13 +168,15 @@ func (l *loop) load(r *record) {
 			return err
 		},
 		answer: func(err error) {
-			if !r.left && l.loaded(r, profile, err) {
+			ours := err == nil && !profile.Copy
+			r.busy, r.ready = !ours, ours // the script may save it while it hears of it
+			r.revision, r.saved = profile.Revision, sha256.Sum256(profile.Document)
+			l.putOff(r)
+			if !r.left && l.loaded(r, profile, err) && !r.left {
 				l.load(r)
 				return
 			}
-			r.busy, r.ready = false, err == nil && !profile.Copy
-			r.revision, r.saved = profile.Revision, sha256.Sum256(profile.Document)
-			l.putOff(r)
+			r.busy = r.busy && ours
 			l.tend(r)
 		},
 	})

@@ -229,6 +229,21 @@ func TestSavesWaitForTheStore(t *testing.T) {
 	})
 }
 
+// TestSavedWhileItIsLoaded: a script may save a profile in the same moment in which it
+// hears that it is there.
+func TestSavedWhileItIsLoaded(t *testing.T) {
+	v := newVault()
+	playWith(t, func(s *stage) { s.profiles = v }, func(s *stage) {
+		s.place.onLoaded = func(p throng.PlayerID) { s.store.Save(1, p, []byte("first")) }
+		s.enter("t", "ada")
+		s.wait(time.Second)
+		s.wantTold("saved 1", 0, "")
+		if got, want := v.log(), "checkout ada, save ada"; got != want || v.docs["ada"] != "first" {
+			t.Errorf("got %s and %q\nwant %s and first", got, v.docs["ada"], want)
+		}
+	})
+}
+
 // TestCopyIsNeverSaved: while the home of profiles is away the script has a copy, of
 // which nothing is saved; once the home is back it gets what was saved last.
 func TestCopyIsNeverSaved(t *testing.T) {

@@ -368,11 +368,12 @@ type recorder struct {
 	ticks  int
 	fail   error // of the next tick
 
-	from    []throng.Origin  // of those who were handed off to here
-	handed  map[uint64]error // answers to handoffs
-	drained []time.Duration  // what was left at each drain
-	waits   bool             // the place says itself when it can be drained
-	do      func()           // in the next tick
+	from     []throng.Origin       // of those who were handed off to here
+	handed   map[uint64]error      // answers to handoffs
+	drained  []time.Duration       // what was left at each drain
+	waits    bool                  // the place says itself when it can be drained
+	do       func()                // in the next tick
+	onLoaded func(throng.PlayerID) // nil: nothing
 
 	fetched []throng.PackageHash
 
@@ -410,6 +411,7 @@ func (r *recorder) Handed(call uint64, err error) error {
 	return nil
 }
 
+// tell notes what the place was told.
 func (r *recorder) tell(what string, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -421,6 +423,9 @@ func (r *recorder) tell(what string, err error) error {
 }
 
 func (r *recorder) Loaded(p throng.PlayerID, profile throng.Profile, err error) error {
+	if r.onLoaded != nil {
+		r.onLoaded(p)
+	}
 	return r.tell("loaded "+string(p)+" "+string(profile.Document), err)
 }
 
