@@ -31,7 +31,12 @@ func write[T any](ctx context.Context, o owned, call func(context.Context, Owned
 	defer func() { o.h.metrics.called(went, err) }()
 	if !o.here() {
 		went = wentHome
-		return call(ctx, o.h.cfg.Regions.Owned(o.h.Now().Region))
+		home := o.h.Now().Region
+		if out, err = call(ctx, o.h.cfg.Regions.Owned(home)); away(err) { // who reads this need not know what its door's address is
+			o.h.cfg.Logger.DebugContext(ctx, "the home does not answer", "region", home, "err", err)
+			err = throng.RetryLater(throng.Unavailable, max(again, throng.RetryAfterOf(err)), "region %s, in which what players own is written, does not answer", home)
+		}
+		return out, err
 	}
 	done, err := o.h.enter()
 	if err != nil {
