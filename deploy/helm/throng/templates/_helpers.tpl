@@ -78,6 +78,17 @@ app.kubernetes.io/component: control
 {{- if and .Values.peers.home (or (not .Values.peers.doors) (not .Values.peers.kafkaSecret.name)) }}
 {{- fail "peers.home: goes with peers.doors and peers.kafkaSecret, by which a region reaches the home and copies what it writes" }}
 {{- end }}
+{{- with .Values.nearest }}
+{{- if and (ne .latencyRecords.provider "none") (or (not .latencyRecords.name) (not .latencyRecords.location)) }}
+{{- fail "nearest.latencyRecords: name and location are needed with a provider" }}
+{{- end }}
+{{- if and (ne .latencyRecords.provider "none") (not $.Values.ingress.enabled) (ne $.Values.service.type "LoadBalancer") }}
+{{- fail "nearest.latencyRecords.provider: needs ingress.enabled, or service.type LoadBalancer: else there is no address" }}
+{{- end }}
+{{- if and (ne .anycast.provider "none") (or (not .anycast.addresses) (ne $.Values.service.type "LoadBalancer")) }}
+{{- fail "nearest.anycast: addresses are needed with a provider, and service.type LoadBalancer" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.places.regions (not .Values.places.url) }}
 {{- fail "places.url: is needed with places.regions: which of the buckets is this region's" }}
 {{- end }}
@@ -133,4 +144,19 @@ app.kubernetes.io/component: control
 {{- fail (printf "fleets: %s: door is needed where the control plane is not" .name) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* Annotations for latency records, as JSON. */}}
+{{- define "throng.latencyRecords" -}}
+{{- $out := dict }}
+{{- with .Values.nearest.latencyRecords }}
+{{- if eq .provider "aws" }}
+{{- $_ := set $out "external-dns.alpha.kubernetes.io/hostname" .name }}
+{{- $_ := set $out "external-dns.alpha.kubernetes.io/ttl" "30" }}
+{{- $_ := set $out "external-dns.alpha.kubernetes.io/set-identifier" $.Values.region }}
+{{- $_ := set $out "external-dns.alpha.kubernetes.io/aws-region" .location }}
+{{- if .healthCheck }}{{ $_ := set $out "external-dns.alpha.kubernetes.io/aws-health-check-id" .healthCheck }}{{ end }}
+{{- end }}
+{{- end }}
+{{- toJson $out }}
 {{- end }}
