@@ -32,6 +32,7 @@ type region struct {
 	manner    func(n int) manner // of the n-th server, from 0
 	allocIn   time.Duration
 	allocErr  error
+	allocate  func() error // says it in allocErr's place, with mu held; nil: it does not
 	allocated int
 	busy      int // Allocate calls under way
 	busiest   int
@@ -250,7 +251,12 @@ func (r *region) Allocate(ctx context.Context, id throng.ServerID) error {
 	wait, err := r.allocIn, r.allocErr
 	r.mu.Unlock()
 	pause(ctx, wait)
-	r.set(func() { r.busy-- })
+	r.set(func() {
+		r.busy--
+		if r.allocate != nil {
+			err = r.allocate()
+		}
+	})
 	if err != nil {
 		return err
 	}

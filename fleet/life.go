@@ -17,8 +17,6 @@ const (
 	foundTime    = 60 * time.Second // the same for those that the backend lists and we do not know
 	releaseAgain = 2 * time.Second  // between two tries
 	goneTime     = time.Minute      // how long one that is gone is remembered
-	fullTime     = 2 * time.Second  // how long it is believed that no more can be started
-	dryAtOnce    = 4                // most allocations under way once that was so, until one succeeds
 	endAgain     = time.Second      // between two tries to end a session
 )
 
@@ -47,17 +45,17 @@ func (t *table) allocated(ctx context.Context, s *server, err error, now time.Ti
 		return
 	}
 	if err == nil {
-		t.dry, t.full = false, time.Time{}
+		t.supply.gave()
 		t.move(s, phaseStarted, now)
 		return
 	}
 	t.o.logger.WarnContext(ctx, "server not allocated", "server", s.hello.Server, "err", err)
 	if throng.KindOf(err) == throng.NoCapacity {
 		// Nothing is broken: the next try is as likely to succeed as the first.
+		until := t.supply.refused(s.asked, now)
 		t.forget(s)
-		t.dry, t.full = true, now.Add(fullTime)
-		if t.notBefore.Before(t.full) {
-			t.notBefore = t.full
+		if t.notBefore.Before(until) {
+			t.notBefore = until
 		}
 		t.hopeless(ctx, err.Error(), now)
 		return

@@ -42,9 +42,9 @@ func (t *table) start(s throng.Session, r throng.Release, now time.Time) error {
 		return throng.RetryLater(throng.NoCapacity, fullTime, "all %d game servers are in use", t.o.most)
 	}
 	v.Waiting++
-	if now.Before(t.full) && Hopeless(v) > 0 && t.o.patience == 0 {
+	if now.Before(t.supply.full) && Hopeless(v) > 0 && t.o.patience == 0 {
 		t.o.metrics.openings.WithLabelValues("no_capacity").Inc()
-		return throng.RetryLater(throng.NoCapacity, t.full.Sub(now), "no more game servers can be started")
+		return throng.RetryLater(throng.NoCapacity, t.supply.full.Sub(now), "no more game servers can be started")
 	}
 	t.drawn(v, now)
 	op := &opening{session: s, release: r, began: now}

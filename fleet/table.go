@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -116,8 +117,7 @@ type table struct {
 	failures  int       // allocations in a row that came to nothing
 	notBefore time.Time // no allocation until then, because the last ones failed
 	settled   time.Time // nor until then, because those of an earlier life may connect
-	full      time.Time // the backend starts no more until then
-	dry       bool      // it did not, the last time
+	supply    supply
 	surplus   time.Time
 	short     time.Time
 	reports   time.Time // since when servers are connected; zero: none is
@@ -153,6 +153,7 @@ func newTable(o *Orchestrator, spawn func(func())) *table {
 		sight:    sight{told: map[throng.SessionID]toldDrain{}, draining: map[throng.SessionID]time.Time{}},
 		began:    time.Now(),
 		target:   o.stock.Floor,
+		supply:   supply{most: cmp.Or(o.atOnce, atOnce), grows: o.patience > 0},
 	}
 }
 
@@ -235,18 +236,14 @@ func (t *table) view(now time.Time) View {
 	if t.settled.After(notBefore) {
 		notBefore = t.settled
 	}
-	atOnce := t.o.atOnce
-	if t.dry {
-		atOnce = min(atOnce, dryAtOnce)
-	}
 	usable, _, leaving := t.idle()
 	return View{
 		Now:       now,
 		Stock:     t.target,
 		Max:       t.o.most,
-		AtOnce:    atOnce,
+		AtOnce:    t.supply.atOnce(),
 		Shared:    t.o.shared,
-		Full:      now.Before(t.full),
+		Full:      now.Before(t.supply.full),
 		Peers:     t.o.peers != nil,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],
