@@ -26,7 +26,7 @@ import (
 func TestClusterCut(t *testing.T) {
 	lab.Require(t)
 	var doors atomic.Pointer[string]
-	at := func() string { return *doors.Load() }
+	at := laterAt(&doors)
 	o := standin.Options{BatchWait: 100 * time.Millisecond, Lag: 50 * time.Millisecond, ExitLag: 200 * time.Millisecond}
 	a, b := startCloud(t, 20, o, at), startCloud(t, 40, o, at)
 	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, a, b), "--warm", "6", "--warm-most", "6", "--max", "60")
@@ -124,7 +124,7 @@ func TestIdleControlPlane(t *testing.T) {
 	}
 	var doors atomic.Pointer[string]
 	c := startCloudWith(t, int32(most), standin.Options{Straight: true, BatchWait: 50 * time.Millisecond, Ports: [2]int32{7000, 9999}},
-		func() string { return *doors.Load() })
+		laterAt(&doors))
 	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, c), "--warm", strconv.Itoa(stock), "--warm-most", strconv.Itoa(stock), "--max", strconv.Itoa(most))
 	ring, err := auth.NewRing(auth.RingConfig{Secrets: disk.Ring{Dir: r.data}})
 	if err != nil {

@@ -35,7 +35,7 @@ func TestBurstOnCluster(t *testing.T) {
 	lab.Require(t)
 	const places, each = 20, 10
 	var doors atomic.Pointer[string]
-	c := startCloud(t, 60, quick, func() string { return *doors.Load() })
+	c := startCloud(t, 60, quick, laterAt(&doors))
 	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, c), "--warm", "8", "--max", "60")
 	doors.Store(&r.url)
 	eventually(t, 60*time.Second, "the control plane is ready", planes[0].ready)
@@ -105,7 +105,7 @@ func TestSustainedOnCluster(t *testing.T) {
 	}
 	const span = 20 * time.Second
 	var doors atomic.Pointer[string]
-	c := startCloud(t, sustained, quick, func() string { return *doors.Load() })
+	c := startCloud(t, sustained, quick, laterAt(&doors))
 	before := c.spent(0)
 	bare := c.churn(span)
 	alone := c.spent(0).minus(before)
@@ -278,7 +278,7 @@ func TestQuotaOnCluster(t *testing.T) {
 	lc := lab.Start(t, lab.Options{Controllers: true})
 	o := quick
 	o.Pods, o.SDKImage = paper.PaperPods, "none.test/sidecar"
-	c := startCloudOn(t, lc, 0, o, func() string { return *doors.Load() })
+	c := startCloudOn(t, lc, 0, o, laterAt(&doors))
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "few"},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(room, resource.DecimalSI)}},

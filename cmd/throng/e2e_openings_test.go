@@ -307,7 +307,7 @@ func TestOpeningsOnCluster(t *testing.T) {
 	}
 	var doors atomic.Pointer[string]
 	c := startCloud(t, 60, standin.Options{BatchWait: 100 * time.Millisecond, Lag: 50 * time.Millisecond, ExitLag: 200 * time.Millisecond, Ports: [2]int32{7000, 9000}},
-		func() string { return *doors.Load() })
+		laterAt(&doors))
 	r, planes := startPlanes(t, 2, "--clusters", clustersFile(t, c), "--warm", "4", "--max", "50")
 	doors.Store(&r.url)
 	for _, p := range planes {
