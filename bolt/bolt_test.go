@@ -38,7 +38,7 @@ func TestProfiles(t *testing.T) {
 		s := open(t, path)
 		return contract.ProfileStores{
 			Store: s.Profiles(),
-			Again: func(t *testing.T) profile.Store {
+			Again: func(t *testing.T) profile.Mirror {
 				t.Helper()
 				return reopen(t, s, path).Profiles()
 			},

@@ -17,7 +17,7 @@ import (
 // Profiles is the part of a Store that keeps profiles.
 type Profiles struct{ s *Store }
 
-var _ profile.Store = Profiles{}
+var _ profile.Mirror = Profiles{}
 
 // Profiles returns the part that keeps profiles.
 func (s *Store) Profiles() Profiles { return Profiles{s} }

@@ -16,10 +16,10 @@ import (
 
 // ProfileStores is what Profiles tests.
 type ProfileStores struct {
-	Store profile.Store
+	Store profile.Mirror
 	// Again opens the same store anew, as after a restart; the old one is not used
 	// any more. Nil: it is a server of its own.
-	Again func(t *testing.T) profile.Store
+	Again func(t *testing.T) profile.Mirror
 }
 
 // Sessions of the contracts' players.
@@ -29,7 +29,7 @@ const (
 	sessionThree throng.SessionID = "ses_local_02cccccccccccccccc"
 )
 
-// Profiles is the contract of profile.Store. open makes an empty store, or keys
+// Profiles is the contract of profile.Mirror. open makes an empty store, or keys
 // of it that nobody uses: game is one.
 func Profiles(t *testing.T, open func(t *testing.T) (ProfileStores, throng.GameID)) {
 	t.Helper()

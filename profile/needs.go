@@ -55,11 +55,11 @@ type Store interface {
 	// Denied: fence or holder are others.
 	Return(ctx context.Context, k Key, fence throng.Epoch, holder throng.SessionID) error
 	History
-	Copied
 }
 
-// Copied takes in what other stores have.
-type Copied interface {
+// Mirror is a store that also takes in what other stores have.
+type Mirror interface {
+	Store
 	// Copy stores a profile as another store has it, if it is newer than what is
 	// here: by fence, then revision, then that it was returned. s is its newest save,
 	// of h's revision; nil: it is not told, and is only missing here if it is newer
