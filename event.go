@@ -8,6 +8,7 @@ import (
 // Bounds of an event.
 const (
 	EventDataMost = 16 << 10 // bytes of an event's data
+	CopyDataMost  = 560_000  // of those of StreamCopies: a profile's document that does not compress, in base64, and what goes with it
 	EventTypeMost = 64       // bytes of an event's type
 	EventIDMost   = 200      // bytes of its ID, and of its key
 )
@@ -33,6 +34,7 @@ const (
 	StreamPlace    Stream = "place"    // what scripts emit: by session
 	StreamMotion   Stream = "motion"   // samples of what players did, for anticheat: by player
 	StreamPresence Stream = "presence" // who is where: by player and session, compacted
+	StreamCopies   Stream = "copies"   // what other regions keep of profiles and the ledger: by game and player, compacted
 	StreamParked   Stream = "parked"   // what a consumer could not apply, with the reason
 )
 
@@ -41,13 +43,13 @@ type Event struct {
 	ID      EventID
 	Type    EventType
 	Stream  Stream
-	Key     string // of the order within the stream: a session's or a player's ID, or PresenceKey
+	Key     string // of the order within the stream: a session's or a player's ID, PresenceKey, or that of a copy
 	Region  RegionID
 	Place   PlaceID         // "": of no place
 	Session SessionID       // "": of no session
 	Player  PlayerID        // "": of no player
 	Time    time.Time       // when it happened, by the clock of who saw it
-	Data    json.RawMessage // a JSON object of the type's schema, at most EventDataMost bytes
+	Data    json.RawMessage // a JSON object of the type's schema, at most EventDataMost bytes, or CopyDataMost
 }
 
 // EventRecord is an event where it stands in its stream's log.
@@ -59,5 +61,5 @@ type EventRecord struct {
 
 // Streams are those that events are published to.
 func Streams() []Stream {
-	return []Stream{StreamPlay, StreamEconomy, StreamPlace, StreamMotion, StreamPresence}
+	return []Stream{StreamPlay, StreamEconomy, StreamPlace, StreamMotion, StreamPresence, StreamCopies}
 }

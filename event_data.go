@@ -17,6 +17,8 @@ const (
 	EventLedgerReported  EventType = "ledger.reported.v1"  // economy, by the first player: LedgerReported
 	EventMotionSampled   EventType = "motion.sampled.v1"   // motion, by player: MotionSampled
 	EventInputPattern    EventType = "input.pattern.v1"    // motion, by source: InputPattern
+	EventProfileCopied   EventType = "profile.copied.v1"   // copies, by game and player: ProfileCopied
+	EventLedgerCopied    EventType = "ledger.copied.v1"    // copies, by game, first player and transfer: LedgerCopied
 )
 
 // EventPlace begins the types that creators choose: place.NAME carries a PlaceEmitted.
@@ -119,6 +121,31 @@ type (
 		Source   string   `json:"source"`   // as in MotionSampled
 		Shingles []uint64 `json:"shingles"` // hashes of sequences, chosen by their values; at most 16
 	}
+	// ProfileCopied is a profile as it is where it is written.
+	ProfileCopied struct {
+		Term     uint64      `json:"term"` // of the home that says so
+		Game     GameID      `json:"game"`
+		Player   PlayerID    `json:"player"`
+		Fence    Epoch       `json:"fence"`
+		Holder   SessionID   `json:"holder,omitempty"`
+		Returned bool        `json:"returned,omitempty"`
+		Revision Revision    `json:"revision"`
+		Save     *CopiedSave `json:"save,omitempty"` // the newest; nil: there is none
+	}
+	// CopiedSave is a profile's save, of the revision that goes with it.
+	CopiedSave struct {
+		Fence   Epoch     `json:"fence"`
+		Holder  SessionID `json:"holder,omitempty"`
+		SavedAt int64     `json:"saved_ms"` // Unix milliseconds
+		Size    int       `json:"size"`     // of the document, bytes
+		Data    []byte    `json:"data"`     // as stored: compressed
+	}
+	// LedgerCopied is a transfer that was posted, as the ledger stores it.
+	LedgerCopied struct {
+		Term   uint64          `json:"term"` // of the home that says so
+		Game   GameID          `json:"game"`
+		Record json.RawMessage `json:"record"`
+	}
 	// PlaceEmitted is what a place's script published.
 	PlaceEmitted struct {
 		Version Version        `json:"version"`
@@ -130,6 +157,16 @@ type (
 // PresenceKey is the key of a PresenceChanged: the log keeps the newest of each. What
 // stands before the slash says the partition.
 func PresenceKey(p PlayerID, s SessionID) string { return string(p) + "/" + string(s) }
+
+// ProfileCopyKey is the key of a ProfileCopied, and LedgerCopyKey that of a
+// LedgerCopied: the log keeps the newest of each. What stands before a second slash
+// says the partition.
+func ProfileCopyKey(g GameID, p PlayerID) string { return string(g) + "/" + string(p) }
+
+// LedgerCopyKey is the key of a LedgerCopied.
+func LedgerCopyKey(g GameID, first PlayerID, id TransferID) string {
+	return ProfileCopyKey(g, first) + "/" + string(id)
+}
 
 // EventParked is an event that a consumer could not apply.
 type EventParked struct {
@@ -154,13 +191,17 @@ func MakeEvent(e Event, data any) (Event, error) {
 // Check says what is wrong with an event: Invalid, with field. It does not read its
 // data, whose schema is checked by tests.
 func (e Event) Check() error {
+	most := EventDataMost
+	if e.Stream == StreamCopies {
+		most = CopyDataMost
+	}
 	switch {
 	case len(e.ID) == 0 || len(e.ID) > EventIDMost:
 		return AtField(Invalid, "id", "has %d bytes, 1 to %d are allowed", len(e.ID), EventIDMost)
 	case len(e.Key) == 0 || len(e.Key) > EventIDMost:
 		return AtField(Invalid, "key", "has %d bytes, 1 to %d are allowed", len(e.Key), EventIDMost)
-	case len(e.Data) < 2 || len(e.Data) > EventDataMost:
-		return AtField(Invalid, "data", "has %d bytes, 2 to %d are allowed", len(e.Data), EventDataMost)
+	case len(e.Data) < 2 || len(e.Data) > most:
+		return AtField(Invalid, "data", "has %d bytes, 2 to %d are allowed", len(e.Data), most)
 	case e.Data[0] != '{':
 		return AtField(Invalid, "data", "is not a JSON object")
 	case e.Time.IsZero():
@@ -170,7 +211,7 @@ func (e Event) Check() error {
 		return err
 	}
 	switch e.Stream {
-	case StreamPlay, StreamEconomy, StreamPlace, StreamMotion, StreamPresence:
+	case StreamPlay, StreamEconomy, StreamPlace, StreamMotion, StreamPresence, StreamCopies:
 		return nil
 	case StreamParked:
 	}

@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"region":                 {},
 	"presence":               {},
 	"home":                   {},
+	"copies":                 {"profile", "ledger", "consumer"},
 	"placelog":               {},
 	"trace":                  {},
 	"auth":                   {},

@@ -243,8 +243,8 @@ func logSetup(t *testing.T, r *logRig) {
 		t.Errorf("Setup again made %v, %v", made, err)
 	}
 	list, err := r.log.Status(t.Context())
-	if err != nil || len(list) != 6 {
-		t.Fatalf("%d streams, %v; want 6", len(list), err)
+	if err != nil || len(list) != 7 {
+		t.Fatalf("%d streams, %v; want 7", len(list), err)
 	}
 	for _, s := range list {
 		if want := map[bool]int{true: 1, false: 4}[s.Stream == throng.StreamParked]; s.Partitions != want || s.Events != 0 {

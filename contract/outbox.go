@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func Outboxes(t *testing.T, store OutboxStore, game throng.GameID, again func(t 
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := ledger.NewRelay(ledger.RelayConfig{Outbox: s, Log: log, Region: "eu", Logger: slog.New(slog.DiscardHandler)})
+		r, err := ledger.NewRelay(ledger.RelayConfig{Outbox: s, Log: log, Region: "eu", Term: func() uint64 { return 3 }, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +115,7 @@ func Outboxes(t *testing.T, store OutboxStore, game throng.GameID, again func(t 
 		}
 		log.mu.Lock()
 		defer log.mu.Unlock()
-		return len(log.got) >= n
+		return len(log.got) >= 2*n
 	})
 	announced(t, store, log)
 }
@@ -163,12 +164,29 @@ func announced(t *testing.T, store OutboxStore, log *outboxLog) {
 				t.Errorf("announced %+v\ncommitted %+v", e, want)
 			}
 		}
-		return nil
+		return copyAnnounced(log, ledger.Posting{Game: row.Game, Record: *row.Record})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(log.got) != found {
-		t.Errorf("%d transfers were announced, %d are in the books", len(log.got), found)
+	if len(log.got) != 2*found {
+		t.Errorf("%d events of transfers were published, %d are in the books", len(log.got), found)
 	}
+}
+
+// copyAnnounced looks for what other regions copy.
+func copyAnnounced(log *outboxLog, want ledger.Posting) error {
+	e, err := ledger.CopyOf("eu", 3, want)
+	if err != nil {
+		return err
+	}
+	if len(log.got[e.ID]) == 0 {
+		return fmt.Errorf("%s was committed and not copied", want.Record.Transfer.ID)
+	}
+	for _, e := range log.got[e.ID] {
+		if term, got, err := ledger.ParseCopy(e); err != nil || term != 3 || !reflect.DeepEqual(got, want) {
+			return fmt.Errorf("%s is copied as %+v of term %d, %w, and was committed as %+v", want.Record.Transfer.ID, got, term, err, want)
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@
 //
 //	PREFIX.play PREFIX.economy PREFIX.place PREFIX.motion   a stream each
 //	PREFIX.presence                                         compacted: the newest of each player and session, for some days
+//	PREFIX.copies                                           compacted: the newest of each profile, and transfers, for other regions
 //	PREFIX.parked                                           what a group could not apply, until it is replayed
 //
 // An event is a record: CloudEvents attributes in its headers (binary mode), its

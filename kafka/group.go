@@ -36,6 +36,9 @@ type GroupConfig struct {
 	// Gather is how long a turn waits for more, from its first event on, as long as it
 	// has fewer than Batch; 0: not at all.
 	Gather time.Duration
+	// Strange is told how many records were no events; nil: they are parked, which needs
+	// the right to write to the log.
+	Strange func(s throng.Stream, partition int32, n int)
 }
 
 // Group is a member of a group of consumers.
@@ -225,13 +228,15 @@ func (g *Group) commit(ctx context.Context, client *kgo.Client, done []*kgo.Reco
 // apply hands a partition's events over until they are taken, for some time. What
 // is no event is parked.
 func (g *Group) apply(ctx context.Context, s throng.Stream, partition int32, records []*kgo.Record) bool {
-	batch := make([]throng.EventRecord, 0, len(records))
+	batch, strange := make([]throng.EventRecord, 0, len(records)), 0
 	err := g.try(ctx, func() error {
-		batch = batch[:0]
+		batch, strange = batch[:0], 0
 		for _, r := range records {
 			e, wrong := eventOf(s, r)
 			if wrong == nil {
 				batch = append(batch, e)
+			} else if g.cfg.Strange != nil {
+				strange++
 			} else if err := g.log.park(ctx, g.cfg.Group, s, r, "it is no event: "+wrong.Error()); err != nil {
 				return err
 			}
@@ -243,6 +248,9 @@ func (g *Group) apply(ctx context.Context, s throng.Stream, partition int32, rec
 	}
 	if err != nil && ctx.Err() == nil {
 		g.log.logger.WarnContext(ctx, "events were not applied, they are tried again", "group", g.cfg.Group, "stream", string(s), "partition", int(partition), "err", err)
+	}
+	if err == nil && strange > 0 {
+		g.cfg.Strange(s, partition, strange)
 	}
 	return err == nil
 }

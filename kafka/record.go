@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"bytes"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -51,19 +50,36 @@ func recordOf(topic string, e throng.Event) *kgo.Record {
 
 // partitioner chooses partitions by keys, as Kafka's own clients do; in the stream of
 // presence by what stands before the slash, which is the player: his records are in
-// one partition, and of those of each of his sessions the newest is kept.
+// one partition, and of those of each of his sessions the newest is kept. In that of
+// copies it is what stands before a second slash: game and player.
 func partitioner() kgo.Partitioner {
 	usual := kgo.StickyKeyPartitioner(nil)
 	return kgo.BasicConsistentPartitioner(func(topic string) func(*kgo.Record, int) int {
 		of := usual.ForTopic(topic)
-		if !strings.HasSuffix(topic, "."+string(throng.StreamPresence)) {
+		slashes := 0
+		switch {
+		case strings.HasSuffix(topic, "."+string(throng.StreamPresence)):
+			slashes = 1
+		case strings.HasSuffix(topic, "."+string(throng.StreamCopies)):
+			slashes = 2
+		default:
 			return of.Partition
 		}
-		return func(r *kgo.Record, n int) int {
-			player, _, _ := bytes.Cut(r.Key, []byte("/"))
-			return of.Partition(&kgo.Record{Key: player}, n)
-		}
+		return func(r *kgo.Record, n int) int { return of.Partition(&kgo.Record{Key: before(r.Key, slashes)}, n) }
 	})
+}
+
+// before is what stands before the nth slash of a key, or all of it.
+func before(key []byte, n int) []byte {
+	for i, c := range key {
+		if c != '/' {
+			continue
+		}
+		if n--; n == 0 {
+			return key[:i]
+		}
+	}
+	return key
 }
 
 // eventOf reads a record. Invalid: it is no event.

@@ -20,12 +20,16 @@ import (
 type SetupConfig struct {
 	Partitions int           // of each stream; default 12. Parked has one
 	Replicas   int           // default: what the brokers say
-	Keep       time.Duration // of all streams but motion, which is kept for a third of it, and presence at least presenceKeep; default 7 days
+	Keep       time.Duration // of all streams but motion, which is kept for a third of it, and presence and copies at least presenceKeep and copiesKeep; default 7 days
 }
 
 // presenceKeep is for how long the newest of each player and session is kept at least:
 // who follows presence begins a day back.
 const presenceKeep = 48 * time.Hour
+
+// copiesKeep is for how long what other regions keep of profiles and the ledger is kept
+// at least: one that is away for longer has to begin with a copy of the whole stores.
+const copiesKeep = 7 * 24 * time.Hour
 
 // parkedKeep is for how long what could not be applied is kept.
 const parkedKeep = 30 * 24 * time.Hour
@@ -41,6 +45,8 @@ func (c SetupConfig) settings(s throng.Stream) map[string]*string {
 	switch s {
 	case throng.StreamPresence:
 		out["cleanup.policy"], out["retention.ms"], out["segment.ms"] = &both, ms(max(c.Keep, presenceKeep)), ms(time.Hour)
+	case throng.StreamCopies:
+		out["cleanup.policy"], out["retention.ms"], out["segment.ms"] = &both, ms(max(c.Keep, copiesKeep)), ms(time.Hour)
 	case throng.StreamParked:
 		out["cleanup.policy"], out["retention.ms"] = &both, ms(parkedKeep)
 	case throng.StreamMotion:

@@ -299,3 +299,23 @@ func TestPresencePartitions(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyPartitions: all that is said of a player in a game stands in one partition.
+func TestCopyPartitions(t *testing.T) {
+	t.Parallel()
+	of := partitioner().ForTopic("throng.copies")
+	used := map[int]bool{}
+	for i := range 100 {
+		p := throng.PlayerID(fmt.Sprint("p", i))
+		want := of.Partition(&kgo.Record{Key: []byte(throng.ProfileCopyKey("bazaar", p))}, 12)
+		used[want] = true
+		for _, id := range []throng.TransferID{"t1", "t2", "t3"} {
+			if got := of.Partition(&kgo.Record{Key: []byte(throng.LedgerCopyKey("bazaar", p, id))}, 12); got != want {
+				t.Errorf("%s's %s: got partition %d, want %d", p, id, got, want)
+			}
+		}
+	}
+	if len(used) < 6 {
+		t.Errorf("a hundred players are in %d partitions of 12", len(used))
+	}
+}

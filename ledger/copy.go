@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -30,6 +31,39 @@ func (l *Ledger) Copy(ctx context.Context, p Posting) error {
 		return fmt.Errorf("copy transfer %s of %s: %w", p.Record.Transfer.ID, p.Record.Transfer.First.Player, err)
 	}
 	return nil
+}
+
+// CopyOf is a transfer as other regions are told of it. term is the home's that says
+// so.
+func CopyOf(region throng.RegionID, term uint64, p Posting) (throng.Event, error) {
+	t := p.Record.Transfer
+	return throng.MakeEvent(throng.Event{
+		ID: eventID("cpy_", p), Type: throng.EventLedgerCopied, Stream: throng.StreamCopies, Key: throng.LedgerCopyKey(p.Game, t.First.Player, t.ID),
+		Region: region, Place: throng.PlaceID(p.Game), Session: p.Record.Session, Player: t.First.Player, Time: p.Record.At,
+	}, throng.LedgerCopied{Term: term, Game: p.Game, Record: EncodeRecord(p.Record)})
+}
+
+// ParseCopy reads what CopyOf made. Invalid: it is no such event, or can never have
+// been posted.
+func ParseCopy(e throng.Event) (term uint64, p Posting, err error) {
+	if e.Type != throng.EventLedgerCopied {
+		return 0, p, throng.AtField(throng.Invalid, "type", "%s is not %s", e.Type, throng.EventLedgerCopied)
+	}
+	var data throng.LedgerCopied
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		return 0, p, throng.AtField(throng.Invalid, "data", "cannot be read: %w", err)
+	}
+	if p.Game = data.Game; data.Term == 0 {
+		return 0, p, throng.AtField(throng.Invalid, "term", "is 0")
+	}
+	if p.Record, err = DecodeRecord(data.Record); err != nil {
+		return 0, p, throng.AtField(throng.Invalid, "record", "%w", err)
+	}
+	if t := p.Record.Transfer; e.Key != throng.LedgerCopyKey(p.Game, t.First.Player, t.ID) {
+		return 0, p, throng.AtField(throng.Invalid, "key", "is not the transfer's")
+	}
+	_, err = copyTouch(p)
+	return data.Term, p, err
 }
 
 // copyTouch checks a posting and says what its copy reads.
@@ -98,7 +132,7 @@ func (t *Touch) takeLine(l Line) error {
 func copyOutcome(t Touch, r Record, s State) (*Outcome, error) {
 	r.Refund = "" // that comes with the refund
 	if s.Record != nil {
-		return nil, sameRecord(*s.Record, r)
+		return nil, Same(*s.Record, r)
 	}
 	out := &Outcome{Record: r, Players: slices.Clone(s.Players)}
 	for i := range out.Players {
@@ -156,8 +190,9 @@ func copyMove(t Touch, out *Outcome, s State, l Line) error {
 	return nil
 }
 
-// sameRecord says whether a transfer that is there already is the one that is copied.
-func sameRecord(was, is Record) error {
+// Same says whether a transfer that is there already is the one that is copied. Conflict:
+// it is not.
+func Same(was, is Record) error {
 	if !reflect.DeepEqual(content(was.Transfer), content(is.Transfer)) {
 		return throng.AtField(throng.Conflict, "id", "%s is here as %s, and comes as %s", is.Transfer.ID, words(content(was.Transfer)), words(content(is.Transfer)))
 	}

@@ -22,9 +22,12 @@ const (
 
 // RelayConfig is what a Relay is made of.
 type RelayConfig struct {
-	Outbox  Outbox
-	Log     Log
-	Region  throng.RegionID
+	Outbox Outbox
+	Log    Log
+	Region throng.RegionID
+	// Term is that under which this region is the home, or was last: what other regions
+	// copy is published with it. Nil or 0: they copy nothing.
+	Term    func() uint64
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 }
@@ -90,11 +93,9 @@ func (r *Relay) Step(ctx context.Context) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, relayTime)
 	defer cancel()
 	err = r.cfg.Outbox.Drain(ctx, relayBatch, func(list []Posting) error {
-		events := make([]throng.Event, len(list))
-		for i, p := range list {
-			if events[i], err = EventOf(r.cfg.Region, p); err != nil {
-				return err
-			}
+		events, err := r.events(list)
+		if err != nil {
+			return err
 		}
 		if err := r.cfg.Log.Publish(ctx, events); err != nil {
 			return err
@@ -109,6 +110,29 @@ func (r *Relay) Step(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
+// events are what transfers are announced by.
+func (r *Relay) events(list []Posting) ([]throng.Event, error) {
+	var out []throng.Event
+	term := uint64(0)
+	if r.cfg.Term != nil {
+		term = r.cfg.Term()
+	}
+	for _, p := range list {
+		e, err := EventOf(r.cfg.Region, p)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, e); term == 0 {
+			continue
+		}
+		if e, err = CopyOf(r.cfg.Region, term, p); err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
 // EventOf is a transfer as it is announced.
 func EventOf(region throng.RegionID, p Posting) (throng.Event, error) {
 	t := p.Record.Transfer
@@ -119,9 +143,15 @@ func EventOf(region throng.RegionID, p Posting) (throng.Event, error) {
 	for _, l := range p.Record.Lines {
 		data.Lines = append(data.Lines, throng.EventLine{Account: string(l.Account), Item: l.Item, Change: l.Change})
 	}
-	name := sha256.Sum256([]byte(string(p.Game) + "\x00" + string(t.First.Player) + "\x00" + string(t.ID)))
 	return throng.MakeEvent(throng.Event{
-		ID: throng.EventID("led_" + hex.EncodeToString(name[:16])), Type: throng.EventLedgerPosted, Stream: throng.StreamEconomy, Key: string(t.First.Player),
+		ID: eventID("led_", p), Type: throng.EventLedgerPosted, Stream: throng.StreamEconomy, Key: string(t.First.Player),
 		Region: region, Place: throng.PlaceID(p.Game), Session: p.Record.Session, Player: t.First.Player, Time: p.Record.At,
 	}, data)
+}
+
+// eventID is made of game, player and transfer.
+func eventID(prefix string, p Posting) throng.EventID {
+	t := p.Record.Transfer
+	name := sha256.Sum256([]byte(string(p.Game) + "\x00" + string(t.First.Player) + "\x00" + string(t.ID)))
+	return throng.EventID(prefix + hex.EncodeToString(name[:16]))
 }

@@ -87,3 +87,16 @@ type Wallets interface {
 type Flusher interface {
 	Flush(ctx context.Context, s throng.SessionID, p throng.PlayerID, e throng.Epoch)
 }
+
+// Changes hears of profiles that changed, or may have.
+type Changes interface {
+	// Changed does not wait.
+	Changed(k Key)
+}
+
+// Log takes events.
+type Log interface {
+	// Publish writes events, in their order. Nil: they are durable. Invalid: one of
+	// them can never be written. Any other error: it is not known which are.
+	Publish(ctx context.Context, list []throng.Event) error
+}

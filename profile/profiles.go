@@ -23,6 +23,7 @@ type Config struct {
 	Store   Store
 	Wallets Wallets
 	Flusher Flusher       // nil: nobody is asked
+	Changes Changes       // nil: nobody is told
 	Region  throng.Region // where a restore's fence is made
 	Now     func() time.Time
 	Logger  *slog.Logger
@@ -67,6 +68,7 @@ func (p *Profiles) Checkout(ctx context.Context, c Claim) (out throng.Profile, e
 	if err := checkClaim(c); err != nil {
 		return throng.Profile{}, err
 	}
+	defer p.changed(c.Key, &err)
 	head, err := p.cfg.Store.Head(ctx, c.Key)
 	if err != nil {
 		return throng.Profile{}, fmt.Errorf("profile of %s: %w", c.Key.Player, err)
@@ -165,6 +167,14 @@ func (p *Profiles) tellLet(k Key) {
 	}
 }
 
+// changed tells that a profile changed, unless an error says that it did not.
+func (p *Profiles) changed(k Key, err *error) {
+	kind := throng.KindOf(*err)
+	if p.cfg.Changes != nil && (*err == nil || kind == throng.Unavailable || kind == throng.Internal) {
+		p.cfg.Changes.Changed(k)
+	}
+}
+
 // read returns a document; revision 0: there is none yet.
 func (p *Profiles) read(ctx context.Context, k Key, revision throng.Revision) (throng.Profile, error) {
 	if revision == 0 {
@@ -196,6 +206,7 @@ func (p *Profiles) Return(ctx context.Context, c Claim, revision throng.Revision
 	if doc != nil {
 		err = p.save(ctx, c, revision, doc, true)
 	} else if err = checkClaim(c); err == nil {
+		defer p.changed(c.Key, &err)
 		err = p.cfg.Store.Return(ctx, c.Key, c.Fence, c.Session)
 	}
 	if err == nil {
@@ -204,17 +215,18 @@ func (p *Profiles) Return(ctx context.Context, c Claim, revision throng.Revision
 	return err
 }
 
-func (p *Profiles) save(ctx context.Context, c Claim, revision throng.Revision, doc []byte, returned bool) error {
+func (p *Profiles) save(ctx context.Context, c Claim, revision throng.Revision, doc []byte, returned bool) (err error) {
 	if err := checkClaim(c); err != nil {
 		return err
 	}
 	if err := throng.CheckDocument("document", doc); err != nil {
 		return err
 	}
+	defer p.changed(c.Key, &err)
 	data := p.codec.pack(doc)
 	p.metrics.bytes.WithLabelValues("plain").Add(float64(len(doc)))
 	p.metrics.bytes.WithLabelValues("stored").Add(float64(len(data)))
-	err := p.cfg.Store.Save(ctx, c.Key, Save{
+	err = p.cfg.Store.Save(ctx, c.Key, Save{
 		Revision: revision, Fence: c.Fence, Holder: c.Session, SavedAt: p.cfg.Now().Truncate(time.Millisecond).UTC(), Size: len(doc), Data: data,
 	}, returned)
 	if err != nil {
@@ -280,6 +292,7 @@ func (p *Profiles) Restore(ctx context.Context, k Key, revision throng.Revision)
 	if err != nil {
 		return 0, fmt.Errorf("profile of %s: %w", k.Player, err)
 	}
+	defer p.changed(k, &err)
 	fence := throng.NextEpoch(p.cfg.Now(), head.Fence, p.cfg.Region.Number)
 	if head, err = p.cfg.Store.Checkout(ctx, k, fence, ""); err != nil {
 		return 0, fmt.Errorf("profile of %s: %w", k.Player, err)

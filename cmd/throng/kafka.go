@@ -151,7 +151,7 @@ type setupKafkaCmd struct {
 	URL        string        `arg:"" env:"THRONG_KAFKA" help:"As for --kafka: host:9092,host:9092 or kafkas://user:password@host:9092/throng." secret:""`
 	Partitions int           `default:"12" help:"Of each stream; more consumers than that have nothing to do. It cannot be changed without changing the order of events."`
 	Replicas   int           `default:"0" help:"Of each partition; 0: what the brokers say."`
-	Keep       time.Duration `default:"168h" help:"How long events are kept; those of motion a third of it; of presence the newest of each player and session, for two days at least; parked ones 30 days."`
+	Keep       time.Duration `default:"168h" help:"How long events are kept; those of motion a third of it; of presence the newest of each player and session, for two days at least, and of copies that of each profile, and all transfers, for seven; parked ones 30 days."`
 }
 
 // Validate checks what the values say.

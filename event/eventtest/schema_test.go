@@ -25,6 +25,15 @@ func TestSchemas(t *testing.T) {
 		throng.EventLedgerReported: {throng.LedgerReported{
 			Game: "g", ID: "t", Kind: throng.TransferTrade, First: "p", Second: "q", Gives: []throng.EventAmount{{Item: "gold", Count: 1}},
 		}},
+		throng.EventProfileCopied: {
+			throng.ProfileCopied{Term: 1, Game: "g", Player: "p", Fence: 2}, throng.ProfileCopied{
+				Term: 1, Game: "g", Player: "p", Fence: 2, Holder: "ses_1", Returned: true, Revision: 3,
+				Save: &throng.CopiedSave{Fence: 2, Holder: "ses_1", SavedAt: 4, Size: 5, Data: []byte{1, 2}},
+			},
+		},
+		throng.EventLedgerCopied: {throng.LedgerCopied{
+			Term: 1, Game: "g", Record: []byte(`{"id":"t","k":"reward","f":{"p":"p"},"at":1,"l":[],"h":[]}`),
+		}},
 		throng.EventMotionSampled: {throng.MotionSampled{Epoch: 1, SpanMS: 1000, TickMS: 33.3, PressLeast: 5, Source: "x"}},
 		"place.goal":              {throng.PlaceEmitted{Version: 1, Fields: map[string]any{"a": true, "b": 1.5, "c": "x"}}},
 	} {
