@@ -2,6 +2,7 @@ package copies
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/consumer"
+	"github.com/throng-gg/throng/ledger"
 )
 
 const (
@@ -40,7 +42,13 @@ type Copies struct {
 	followers map[throng.RegionID]*follower
 
 	mu    sync.Mutex
-	heard map[throng.RegionID]time.Time // guarded by mu; as of when a region's copy is whole
+	heard map[throng.RegionID]reached // guarded by mu
+}
+
+// reached is as of when a region's copy is whole.
+type reached struct {
+	at         time.Time
+	partitions int
 }
 
 // New makes Copies. It starts nothing. Invalid: something is missing.
@@ -54,7 +62,7 @@ func New(cfg Config) (*Copies, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Copies{cfg: cfg, begun: cfg.Now(), followers: map[throng.RegionID]*follower{}, heard: map[throng.RegionID]time.Time{}}
+	c := &Copies{cfg: cfg, begun: cfg.Now(), followers: map[throng.RegionID]*follower{}, heard: map[throng.RegionID]reached{}}
 	for id := range cfg.Logs {
 		c.followers[id] = &follower{copies: c, region: id, parts: map[int32]*part{}}
 	}
@@ -67,15 +75,38 @@ func New(cfg Config) (*Copies, error) {
 func Group(own throng.RegionID) string { return "copies-" + string(own) }
 
 // CaughtUp says how old the copy of what a region wrote is at most, but for transfers
-// that wait. known false: it was not read to its end since the process began.
+// that wait (Waiting). known false: it was not read to its end since the process began.
 func (c *Copies) CaughtUp(region throng.RegionID) (behind time.Duration, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at, known := c.heard[region]
+	r, known := c.heard[region]
 	if !known {
 		return 0, false
 	}
-	return max(c.cfg.Now().Sub(at), 0), true
+	return max(c.cfg.Now().Sub(r.at), 0), true
+}
+
+// Waiting are the transfers of a region that wait in the store for what has to come
+// before them, whichever process of the region has their partition.
+func (c *Copies) Waiting(ctx context.Context, region throng.RegionID) ([]ledger.Posting, error) {
+	c.mu.Lock()
+	partitions := c.heard[region].partitions
+	c.mu.Unlock()
+	var list []ledger.Posting
+	for p := range partitions {
+		id := consumer.Shard{Group: Group(region), Stream: throng.StreamCopies, Partition: int32(p)}
+		_, _, err := c.cfg.Store.Load(ctx, id, func(row consumer.Row) error {
+			w, err := parseRow(row)
+			if err == nil {
+				list = append(list, w.posting)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("what waits of region %s: %w", region, err)
+		}
+	}
+	return list, nil
 }
 
 // age is how old a region's copy is at most; before that is known, for how long it is
@@ -98,10 +129,10 @@ func (c *Copies) Run(ctx context.Context) error {
 		})
 		all.Go(func() {
 			c.again(ctx, id, func(ctx context.Context) error {
-				return log.Reached(ctx, Group(c.cfg.Own), throng.StreamCopies, func(at time.Time) {
+				return log.Reached(ctx, Group(c.cfg.Own), throng.StreamCopies, func(at time.Time, partitions int) {
 					c.mu.Lock()
 					defer c.mu.Unlock()
-					c.heard[id] = at
+					c.heard[id] = reached{at, partitions}
 				})
 			})
 		})

@@ -33,11 +33,11 @@ const (
 // lines is a region's log of which a test hands over what it likes.
 type lines struct {
 	handler chan copies.Handler
-	heard   chan func(time.Time)
+	heard   chan func(time.Time, int)
 }
 
 func newLines() *lines {
-	return &lines{make(chan copies.Handler, 1), make(chan func(time.Time), 1)}
+	return &lines{make(chan copies.Handler, 1), make(chan func(time.Time, int), 1)}
 }
 
 // Follow gives the handler to the test.
@@ -48,7 +48,7 @@ func (l *lines) Follow(ctx context.Context, _ string, _ throng.Stream, h copies.
 }
 
 // Reached does so with heard.
-func (l *lines) Reached(ctx context.Context, _ string, _ throng.Stream, heard func(time.Time)) error {
+func (l *lines) Reached(ctx context.Context, _ string, _ throng.Stream, heard func(time.Time, int)) error {
 	l.heard <- heard
 	<-ctx.Done()
 	return nil
@@ -209,7 +209,7 @@ func (b *books) post(t *testing.T, term uint64, tr throng.Transfer) throng.Event
 type rig struct {
 	*copies.Copies
 	handler copies.Handler
-	heard   func(time.Time)
+	heard   func(time.Time, int)
 	judge   *judge
 	store   *shards
 	now     time.Time
@@ -371,6 +371,10 @@ func TestAnotherHome(t *testing.T) {
 	items = slices.DeleteFunc(items, func(i throng.ItemID) bool { return slices.Contains(mine, i) })
 	trade := home.post(t, 1, throng.Transfer{ID: "swap", Kind: throng.TransferTrade, First: member("ada"), Second: member("bo"), Gives: []throng.Amount{{Item: items[0], Count: 1}}})
 	handle(throng.EventRecord{Event: trade})
+	r.heard(r.now, 1)
+	if list, err := r.Waiting(t.Context(), "eu"); err != nil || len(list) != 1 || list[0].Record.Transfer.ID != "swap" {
+		t.Errorf("waiting are %+v, %v, want the swap", list, err)
+	}
 	before := here.all(t)
 	r.judge.set(throng.Home{Region: "us", Term: 2})
 	handle(early...)
@@ -471,7 +475,7 @@ func TestCaughtUp(t *testing.T) {
 	if _, known := r.CaughtUp("eu"); known {
 		t.Error("it is known how old a copy is that was never whole")
 	}
-	r.heard(r.now.Add(-3 * time.Second))
+	r.heard(r.now.Add(-3*time.Second), 2)
 	if behind, known := r.CaughtUp("eu"); !known || behind != 3*time.Second {
 		t.Errorf("got %s, %t, want 3s", behind, known)
 	}

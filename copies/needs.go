@@ -15,9 +15,10 @@ type Log interface {
 	// partition in their order, by one call at a time, again after an error, and what was
 	// taken perhaps again after a restart. An error: it has to begin anew.
 	Follow(ctx context.Context, group string, s throng.Stream, h Handler) error
-	// Reached calls heard now and then with a moment, until ctx ends: the group has taken
-	// all that the stream had then. An error: it has to begin anew.
-	Reached(ctx context.Context, group string, s throng.Stream, heard func(time.Time)) error
+	// Reached calls heard now and then with a moment and how many partitions there are,
+	// until ctx ends: the group has taken all that the stream had then. An error: it has
+	// to begin anew.
+	Reached(ctx context.Context, group string, s throng.Stream, heard func(at time.Time, partitions int)) error
 }
 
 // Handler takes events. A follower is one.

@@ -20,7 +20,7 @@ const (
 	mostBytes    = 32 << 20 // of them
 	retryAtOnce  = 200      // of one turn
 	waitingFirst = 50 * time.Millisecond
-	waitingMost  = 10 * time.Second // between two tries of one
+	waitingMost  = time.Second // between two tries of one
 )
 
 // part is what waits of one partition of a region's log. It is as the store has it, or

@@ -10,9 +10,10 @@ import (
 )
 
 // Reached looks at how far a group is in a stream, until ctx ends. heard is called about
-// once a second, as long as all is well, with a moment: the group has applied and
-// committed all that the stream had then. Brokers that are away are asked again.
-func (l *Log) Reached(ctx context.Context, group string, s throng.Stream, heard func(time.Time)) error {
+// once a second, as long as all is well, with a moment and how many partitions there
+// are: the group has applied and committed all that the stream had then. Brokers that
+// are away are asked again.
+func (l *Log) Reached(ctx context.Context, group string, s throng.Stream, heard func(at time.Time, partitions int)) error {
 	client, err := l.connect()
 	if err != nil {
 		return err
@@ -38,7 +39,7 @@ func (l *Log) Reached(ctx context.Context, group string, s throng.Stream, heard 
 			upTo, until = now, ends
 		}
 		if well && behind(at, nil, until) == 0 {
-			heard(upTo)
+			heard(upTo, len(until))
 			until = nil
 		}
 		select {

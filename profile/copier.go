@@ -46,6 +46,7 @@ type Copier struct {
 	waiting map[Key]bool // guarded by mu; in order. Full: a change is not published
 	order   []Key        // guarded by mu; the oldest first
 	full    bool         // guarded by mu: and it was said
+	busy    bool         // guarded by mu: some that were taken out are on their way
 }
 
 var _ Changes = (*Copier)(nil)
@@ -136,10 +137,36 @@ func (c *Copier) Run(ctx context.Context) error {
 	}
 }
 
-// Step publishes those that wait longest. An error: some of them wait again.
+// Flush returns when all that changed before it was called is published. Unavailable:
+// it is not, and ctx is over.
+func (c *Copier) Flush(ctx context.Context) error {
+	tick := time.NewTicker(copyPause / 10)
+	defer tick.Stop()
+	for {
+		c.mu.Lock()
+		done := len(c.waiting) == 0 && !c.busy
+		c.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return throng.Errorf(throng.Unavailable, "profiles that changed are not published yet: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// Step publishes those that wait longest. An error: some of them wait again. One call
+// at a time is made.
 func (c *Copier) Step(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, copyTime)
 	defer cancel()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.busy = false
+	}()
 	term := c.cfg.Term()
 	var (
 		keys   []Key
@@ -208,6 +235,7 @@ func (c *Copier) take(n int) []Key {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n = min(n, len(c.order))
+	c.busy = true
 	list := c.order[:n:n]
 	if c.order = c.order[n:]; len(c.order) == 0 {
 		c.order = nil

@@ -113,12 +113,21 @@ func (c *control) buildHome() error {
 	case first != c.cfg.region.ID && !slices.Contains(c.cfg.peers.ids, first):
 		return throng.AtField(throng.Invalid, "--home", "%s is neither this region nor one of --peers", first)
 	}
-	h, err := home.New(home.Config{
+	cfg := home.Config{
 		Own: c.cfg.region, First: first, Store: c.own.store.home, Regions: c.cfg.peers, Local: ownHere{c.own.profiles, ledgerHere{c.own.ledger}},
 		Logger: c.cfg.logger.With("part", "home"), Metrics: c.cfg.metrics,
-	})
-	c.homes = &homes{h}
-	return err
+	}
+	if c.copied != nil {
+		cfg.Copies = c.copied
+	}
+	h, err := home.New(cfg)
+	if err != nil {
+		return err
+	}
+	if c.homes = (&homes{h}); c.copied != nil {
+		c.copied.homes = h
+	}
+	return nil
 }
 
 // openOwned connects the door to what players own, here or at home.

@@ -30,7 +30,7 @@ const dynamoSettled = 30 * time.Second
 
 // ownStore keeps what players own.
 type ownStore struct {
-	profiles profile.Store
+	profiles profile.Mirror
 	ledger   interface {
 		ledger.Store
 		ledger.Catalogs
@@ -40,6 +40,7 @@ type ownStore struct {
 	outbox  ledger.Outbox  // of what was committed; nil: nothing is published
 	bans    banStore       // nil: they are not kept here
 	shards  consumer.Store // of consumers of events, for all control planes together; nil: each has its own
+	copies  consumer.Store // of what comes from other regions
 	settled time.Duration  // see ledger.AuditConfig
 	close   func() error
 }
@@ -53,7 +54,7 @@ func (g *ground) openOwn(ctx context.Context) (*ownStore, error) {
 			return nil, fmt.Errorf("--dynamo: %w", err)
 		}
 		return &ownStore{
-			profiles: tables.Profiles(), ledger: tables.Ledger(), home: tables, outbox: tables.Outbox(processName()), shards: tables.Shards(),
+			profiles: tables.Profiles(), ledger: tables.Ledger(), home: tables, outbox: tables.Outbox(processName()), shards: tables.Shards(), copies: tables.Shards(),
 			settled: dynamoSettled, close: func() error { return nil },
 		}, nil
 	}
@@ -69,7 +70,9 @@ func (g *ground) openOwn(ctx context.Context) (*ownStore, error) {
 	if err := os.WriteFile(filepath.Join(g.flags.Data, doorFile), []byte(g.url+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("--data: %w", err), file.Close())
 	}
-	return &ownStore{profiles: file.Profiles(), ledger: file.Ledger(), home: file, outbox: file.Ledger(), bans: file.Bans(0), close: file.Close}, nil
+	return &ownStore{
+		profiles: file.Profiles(), ledger: file.Ledger(), home: file, outbox: file.Ledger(), bans: file.Bans(0), copies: file.Shards(), close: file.Close,
+	}, nil
 }
 
 // own is the parts that keep what players own.
@@ -93,18 +96,28 @@ func (c *control) buildOwn() (err error) {
 	if err != nil {
 		return err
 	}
+	if c.copied, err = newCopied(c); err != nil {
+		return err
+	}
 	if c.events != nil {
-		c.own.relay, err = ledger.NewRelay(ledger.RelayConfig{
+		relay := ledger.RelayConfig{
 			Outbox: store.outbox, Log: c.events.Log, Region: c.cfg.region.ID, Logger: c.cfg.logger.With("part", "ledger"), Metrics: c.cfg.metrics,
-		})
-		if err != nil {
+		}
+		if c.copied != nil {
+			relay.Term = c.copied.term
+		}
+		if c.own.relay, err = ledger.NewRelay(relay); err != nil {
 			return err
 		}
 	}
-	c.own.profiles, err = profile.New(profile.Config{
+	profiles := profile.Config{
 		Store: store.profiles, Wallets: c.own.ledger, Flusher: flusher{registry: c.registry, courier: c.fleet.Deliver}, Region: c.cfg.region,
 		Now: time.Now, Logger: c.cfg.logger.With("part", "profile"), Metrics: c.cfg.metrics,
-	})
+	}
+	if c.copied != nil {
+		c.copied.relay, profiles.Changes = c.own.relay, c.copied.copier
+	}
+	c.own.profiles, err = profile.New(profiles)
 	return err
 }
 

@@ -70,6 +70,7 @@ type control struct {
 	// consumers apply events; nil: another process does, or nobody.
 	consumers *consumers
 	homes     *homes  // where what players own is written; nil: here
+	copied    *copied // what is written elsewhere; nil: nothing is copied
 	abroad    *abroad // where players of other regions are; nil: it is not known
 	match     *match.Matchmaker
 	door      *api.API
@@ -387,6 +388,7 @@ func (c *control) runParts(ctx context.Context) error {
 	group.Go(func() error { return c.consumers.run(ctx) })
 	group.Go(func() error { return c.abroad.run(ctx) })
 	group.Go(func() error { return c.homes.run(ctx) })
+	group.Go(func() error { return c.copied.run(ctx) })
 	if c.tracer != nil {
 		group.Go(func() error { return c.tracer.Run(ctx) })
 	}
@@ -394,7 +396,10 @@ func (c *control) runParts(ctx context.Context) error {
 		group.Go(func() error { return c.joins.Run(ctx) })
 	}
 	if c.own != nil && c.own.relay != nil {
-		group.Go(func() error { return c.own.relay.Run(ctx) })
+		group.Go(func() error {
+			c.copied.known(ctx) // its copies say under which term it was written
+			return c.own.relay.Run(ctx)
+		})
 	}
 	group.Go(func() error { return c.fleet.Run(ctx) })
 	group.Go(func() error { return c.watchDrains(ctx) })
