@@ -31,6 +31,8 @@ type side struct {
 	fail   error // of its store
 	owned  fakeOwned
 	heard  map[throng.RegionID]throng.RegionSummary
+	still  time.Duration // for which another region seems to be heard once it is lost
+	lostAt map[throng.RegionID]time.Time
 	behind map[throng.RegionID]time.Time // as of when its copy is; zero: unknown
 	stuck  bool                          // copies do not come
 	end    context.CancelFunc
@@ -116,7 +118,19 @@ func (s *side) Known() []throng.RegionSummary {
 	return out
 }
 
-func (s *side) Heard(id throng.RegionID) bool { return s.w.reaches(s.id, id) }
+func (s *side) Heard(id throng.RegionID) bool {
+	reached := s.w.reaches(s.id, id)
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if reached {
+		delete(s.lostAt, id)
+		return true
+	}
+	if s.lostAt[id].IsZero() {
+		s.lostAt[id] = time.Now()
+	}
+	return time.Since(s.lostAt[id]) < s.still
+}
 
 func (s *side) Owned(id throng.RegionID) Owned {
 	if !s.w.reaches(s.id, id) {
@@ -164,7 +178,7 @@ func play(t *testing.T, do func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, regions: map[throng.RegionID]*side{}, cut: map[throng.RegionID]bool{}}
 		for _, id := range []throng.RegionID{"ap", "eu", "us"} {
-			w.regions[id] = &side{w: w, id: id, heard: map[throng.RegionID]throng.RegionSummary{}, behind: map[throng.RegionID]time.Time{"eu": time.Now(), "us": time.Now()}}
+			w.regions[id] = &side{w: w, id: id, heard: map[throng.RegionID]throng.RegionSummary{}, lostAt: map[throng.RegionID]time.Time{}, behind: map[throng.RegionID]time.Time{"eu": time.Now(), "us": time.Now()}}
 			w.regions[id].owned.saved = throng.Profile{Document: []byte("{}"), Revision: 4}
 		}
 		for id := range w.regions {
@@ -371,6 +385,28 @@ func TestHomeMoves(t *testing.T) {
 		}
 		after(time.Second)
 		w.wantWriters("us")
+	})
+}
+
+// TestHomeIsLostJustNow: a home that does not answer, and is not heard any more a moment
+// later, is lost; one that goes on being heard is not replaced but by force.
+func TestHomeIsLostJustNow(t *testing.T) {
+	play(t, func(t *testing.T, w *world) {
+		after(2 * time.Second)
+		us := w.regions["us"]
+		us.still = 2 * time.Second
+		w.setCut("eu", true)
+		if err := us.homes.Promote(t.Context(), false); err != nil {
+			t.Error(err)
+		}
+		w.setCut("eu", false)
+		after(time.Second)
+		w.wantWriters("us")
+		w.regions["ap"].still = time.Hour
+		w.setCut("us", true)
+		if err := w.regions["ap"].homes.Promote(t.Context(), false); throng.KindOf(err) != throng.Unavailable {
+			t.Errorf("promoted: %v, want unavailable", err)
+		}
 	})
 }
 

@@ -12,6 +12,7 @@ const (
 	yieldTime = 15 * time.Second
 	copyTime  = 30 * time.Second // for the last writes of a home that was told
 	copyLook  = 200 * time.Millisecond
+	fallTime  = 4 * time.Second // until a region that is lost is not heard any more
 )
 
 // Promote makes this region the home. A home that is heard is told first, and its last
@@ -38,22 +39,54 @@ func (h *Homes) Promote(ctx context.Context, force bool) error { //nolint:revive
 	}
 	next := throng.Home{Region: h.cfg.Own.ID, Term: throng.NextTerm(highest, h.cfg.Own.Number)}
 	h.cfg.Logger.WarnContext(ctx, "this region is being made the home of profiles and ledger", "before", before.Region, "term", next.Term>>8, "force", force)
-	if heard := h.cfg.Regions.Heard(before.Region); heard {
-		if err := h.takeOver(ctx, before.Region, next); err != nil && !force {
+	if err := h.letGo(ctx, before.Region, next); err != nil {
+		if !force {
 			return err
-		} else if err != nil {
-			h.cfg.Logger.WarnContext(ctx, "made the home by force", "err", err)
 		}
-	} else if behind, known := h.behind(before.Region); !known && !force {
-		return throng.Errorf(throng.Unavailable, "this region has no copy of what %s wrote: nobody's profile nor items would be here; force makes it the home all the same", before.Region)
-	} else {
-		h.cfg.Logger.WarnContext(ctx, "the home is not heard; what is not in the copy is listed as losses once it is back", "region", before.Region, "copy_age", behind)
+		h.cfg.Logger.WarnContext(ctx, "made the home by force", "err", err)
 	}
 	if err := h.cfg.Store.SetHome(ctx, next); err != nil {
 		return fmt.Errorf("write down that this region is the home: %w", err)
 	}
 	h.adopt(ctx, next)
 	return nil
+}
+
+// letGo returns when the home may be replaced.
+func (h *Homes) letGo(ctx context.Context, home throng.RegionID, next throng.Home) error {
+	if h.cfg.Regions.Heard(home) {
+		err := h.tell(ctx, home, next)
+		if err == nil {
+			return h.awaitLast(ctx, home)
+		}
+		if !h.falls(ctx, home) {
+			return err
+		}
+	}
+	behind, known := h.behind(home)
+	if !known {
+		return throng.Errorf(throng.Unavailable, "this region has no copy of what %s wrote: nobody's profile nor items would be here; force makes it the home all the same", home)
+	}
+	h.cfg.Logger.WarnContext(ctx, "the home is not heard; what is not in the copy is listed as losses once it is back", "region", home, "copy_age", behind)
+	return nil
+}
+
+// falls says whether a region that did not answer is not heard either, in a moment.
+func (h *Homes) falls(ctx context.Context, r throng.RegionID) bool {
+	late := time.NewTimer(fallTime)
+	defer late.Stop()
+	tick := time.NewTicker(copyLook)
+	defer tick.Stop()
+	for h.cfg.Regions.Heard(r) {
+		select {
+		case <-tick.C:
+		case <-late.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (h *Homes) behind(r throng.RegionID) (time.Duration, bool) {
@@ -63,13 +96,18 @@ func (h *Homes) behind(r throng.RegionID) (time.Duration, bool) {
 	return h.cfg.Copies.Behind(r)
 }
 
-// takeOver has the home stop writing, and waits until what it wrote is here.
-func (h *Homes) takeOver(ctx context.Context, r throng.RegionID, next throng.Home) error {
-	telling, cancel := context.WithTimeout(ctx, yieldTime)
+// tell has the home stop writing.
+func (h *Homes) tell(ctx context.Context, r throng.RegionID, next throng.Home) error {
+	ctx, cancel := context.WithTimeout(ctx, yieldTime)
 	defer cancel()
-	if err := h.cfg.Regions.Yield(telling, r, next); err != nil {
+	if err := h.cfg.Regions.Yield(ctx, r, next); err != nil {
 		return fmt.Errorf("tell region %s that it is not the home any more: %w", r, err)
 	}
+	return nil
+}
+
+// awaitLast waits until what a home wrote that stopped is here.
+func (h *Homes) awaitLast(ctx context.Context, r throng.RegionID) error {
 	stopped, late := time.Now(), time.NewTimer(copyTime)
 	defer late.Stop()
 	tick := time.NewTicker(copyLook)
