@@ -33,6 +33,7 @@ type copied struct {
 	copier *profile.Copier
 	relay  *ledger.Relay // set by buildOwn
 	homes  *home.Homes   // set by buildHome
+	peers  []*kafka.Log  // closed by run
 	own    throng.RegionID
 	shared bool          // the stores are those of several control planes
 	held   atomic.Uint64 // the term in which this region was the home last, as far as this process knows
@@ -52,7 +53,7 @@ func newCopied(c *control) (*copied, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--peer-kafka: region %s: %w", id, err)
 		}
-		logs[id] = peerLog{log}
+		logs[id], out.peers = peerLog{log}, append(out.peers, log)
 	}
 	var err error
 	out.Copies, err = copies.New(copies.Config{
@@ -125,6 +126,11 @@ func (c *copied) run(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
+	defer func() {
+		for _, log := range c.peers {
+			log.Close()
+		}
+	}()
 	c.known(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.Run(ctx) })

@@ -29,7 +29,6 @@ type copyRegion struct {
 	*control
 	others []*copyRegion
 	away   atomic.Bool // the others do not hear it
-	stop   func()
 }
 
 // Known is what the other regions say; see home.Regions.

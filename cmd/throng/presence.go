@@ -22,7 +22,7 @@ const maxPeerKafka = 64 << 10 // bytes
 
 // presenceFlags say where other regions' events are.
 type presenceFlags struct {
-	PeerKafka string `type:"path" help:"File with the Kafka of each other region of the deployment, a line REGION=URL each, as for --kafka: with it a player is found in all regions, and has a seat in one. It goes with --kafka; only the presence topics are read." placeholder:"FILE"`
+	PeerKafka string `type:"path" help:"File with the Kafka of each other region of the deployment, a line REGION=URL each, as for --kafka: with it a player is found in all regions, and has a seat in one. It goes with --kafka; only the presence topics are read, and with --home the copies." placeholder:"FILE"`
 }
 
 // kafkas reads the URLs of the other regions' Kafkas; nil: there are none. Its errors
