@@ -11,6 +11,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
+	"github.com/throng-gg/throng/edge/shed"
 )
 
 // Region is what players are told of a region.
@@ -102,6 +103,10 @@ type Config struct {
 	Gatherer prometheus.Gatherer // of GET /metrics; nil: NotFound
 	Ready    func() error        // of GET /readyz, quick; nil: always ready
 
+	// Late counts how often goroutines waited to run, and how often too long, which
+	// is overload; nil: that is not looked at. See shed.Goroutines.
+	Late func() (waits, late uint64)
+
 	Limits  Limits
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
@@ -162,6 +167,7 @@ type API struct {
 	sent    *sent
 
 	buckets  *buckets
+	shed     *shed.Shedder
 	accounts *gate
 	machines *gate
 	polls    *gate
@@ -212,12 +218,15 @@ func New(cfg Config) (*API, error) {
 	if a.metrics, err = newMetrics(cfg.Metrics, a.controls, a.sockets.gate); err != nil {
 		return nil, err
 	}
+	if a.shed, err = shed.New(shed.Config{Late: cfg.Late, Metrics: cfg.Metrics}); err != nil {
+		return nil, err
+	}
 	return a, a.mount()
 }
 
 // mount connects every route of the document with its handler.
 func (a *API) mount() error {
-	r := &router{api: a, routes: routes()}
+	r := &router{api: a, routes: routes(), worths: worths()}
 	strict := gen.NewStrictHandlerWithOptions(calls{a}, nil, gen.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) {
 			a.fail(w, r, decodeError(err))
@@ -258,9 +267,9 @@ func (a *API) Server() *http.Server {
 
 // Run blocks until ctx ends, then ends long polls (Unavailable, to be repeated)
 // and control connections (1001), waits for them and returns nil. Shut the HTTP
-// server down after that.
+// server down after that. Without Run nothing is overload.
 func (a *API) Run(ctx context.Context) error {
-	<-ctx.Done()
+	a.shed.Run(ctx)
 	a.open.close()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
+	"github.com/throng-gg/throng/edge/shed"
 )
 
 const (
@@ -20,6 +21,7 @@ const (
 // for each.
 type confirming struct {
 	registry Registry
+	shed     *shed.Shedder
 	hello    throng.Hello
 	// Owned by the connection's reader: the session that the server took.
 	session throng.SessionID
@@ -31,8 +33,8 @@ type confirming struct {
 	done       []gen.ConfirmAnswer // guarded by mu; to be written
 }
 
-func (c *confirming) begin(r Registry, hello throng.Hello) {
-	c.registry, c.hello, c.session = r, hello, hello.Session
+func (c *confirming) begin(a *API, hello throng.Hello) {
+	c.registry, c.shed, c.hello, c.session = a.cfg.Registry, a.shed, hello, hello.Session
 }
 
 // wait returns when nothing is worked on any more.
@@ -50,7 +52,9 @@ func (l *link) confirm(ctx context.Context, asks []gen.ConfirmAsk) {
 		}
 		session := c.session
 		c.working.Go(func() {
+			end := c.shed.Lease()
 			err := c.ask(ctx, session, ask)
+			end(throng.KindOf(err) != throng.Unavailable || err == nil)
 			l.metrics.confirms.WithLabelValues(codeOf(err)).Inc()
 			c.answer(gen.ConfirmAnswerOf(ask.ID, err))
 			l.awake()

@@ -186,7 +186,7 @@ func (l *link) serve(ctx context.Context, a *API, caller Caller, token string) e
 	}
 	defer detach()
 	defer l.lose()
-	l.confirming.begin(a.cfg.Registry, hello)
+	l.confirming.begin(a, hello)
 	if err := l.send(gen.ControlDown{Welcome: &gen.Welcome{Confirms: maxConfirms}}); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func TestDocumentIsValid(t *testing.T) {
 
 func TestDocumentAndRoutesAgree(t *testing.T) {
 	d := openDoor(t, nil)
-	table := routes()
+	table, worth := routes(), worths()
 	served := reflect.TypeFor[gen.StrictServerInterface]()
 	seen := map[string]bool{}
 	for path, item := range loadDocument(t).Paths.Map() {
@@ -48,6 +48,9 @@ func TestDocumentAndRoutesAgree(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), method, strings.NewReplacer("{", "", "}", "").Replace(path), http.NoBody)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if _, ok := worth[pattern]; !ok {
+				t.Errorf("%s is in the document and not in worths", pattern)
 			}
 			if _, got := d.mux.Handler(req); got != pattern {
 				t.Errorf("%s is served by %q", pattern, got)
@@ -89,6 +92,11 @@ func TestDocumentAndRoutesAgree(t *testing.T) {
 	for pattern := range table {
 		if !seen[pattern] {
 			t.Errorf("%s is in routes and not in the document", pattern)
+		}
+	}
+	for pattern := range worth {
+		if !seen[pattern] {
+			t.Errorf("%s is in worths and not in the document", pattern)
 		}
 	}
 }

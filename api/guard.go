@@ -18,6 +18,10 @@ import (
 func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
+		if !a.shed.Would(rt.worth) {
+			a.refuse(w, r, "overload", overload(rt.worth))
+			return
+		}
 		if rt.time > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, rt.time)
@@ -42,6 +46,14 @@ func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 		if rt.class == classControl {
 			ctx = context.WithValue(ctx, placeKey{}, place)
 		}
+		worth := &call{shed: a.shed}
+		defer worth.end()
+		if rt.ticket {
+			ctx = context.WithValue(ctx, worthKey{}, worth)
+		} else if err := worth.enter(rt.worth); err != nil {
+			a.refuse(w, r, "overload", err)
+			return
+		}
 		if rt.claim { // after the limit: it may ask a cluster
 			claim, err := a.claimed(ctx, r)
 			if err != nil {
@@ -55,6 +67,7 @@ func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 			a.refuse(w, r, "body", err)
 			return
 		}
+		defer a.lease(rt, w)()
 		next(w, r)
 	}
 }
@@ -129,8 +142,13 @@ func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err e
 	if err := a.buckets.take(key, limit, time.Now()); err != nil {
 		return nil, err
 	}
-	if !running.enter() {
-		return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls are running already", running.most)
+	most := running.most
+	if running == a.accounts || running == a.machines {
+		most = rt.worth.Of(most)
+	}
+	if !running.enterUpTo(most) {
+		a.shed.Refuse(rt.worth)
+		return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls are running already", most)
 	}
 	return running.leave, nil
 }

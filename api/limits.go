@@ -68,7 +68,8 @@ type Limits struct {
 	Callers int
 	// Accounts and Machines are how many of their calls run at the same time,
 	// apart from each other so that a herd of joins silences no heartbeat:
-	// 20,000 and 5,000. Past that: Unavailable.
+	// 20,000 and 5,000. Past that: Unavailable. Of each a class of calls may have
+	// its share (see package shed), so joins have room for 14,000.
 	Accounts, Machines int
 	// LongPolls is how many calls may wait at the same time, 10,000. Past that
 	// they are answered at once, as if they had not asked to wait.
@@ -125,8 +126,11 @@ type gate struct {
 func newGate(most int) *gate { return &gate{most: int64(most)} }
 
 // enter says whether there is room; who got in must leave.
-func (g *gate) enter() bool {
-	if g.in.Add(1) > g.most {
+func (g *gate) enter() bool { return g.enterUpTo(g.most) }
+
+// enterUpTo is enter for who may not have all of the room.
+func (g *gate) enterUpTo(most int64) bool {
+	if g.in.Add(1) > most {
 		g.in.Add(-1)
 		return false
 	}

@@ -46,6 +46,9 @@ func (c calls) Matchmake(ctx context.Context, req gen.MatchmakeRequestObject) (g
 	if err != nil {
 		return nil, err
 	}
+	if err := admitTicketOf(ctx, ticket); err != nil {
+		return nil, err
+	}
 	wait, err := waitOf(req.Params.Wait)
 	if err != nil {
 		return nil, err

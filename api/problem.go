@@ -111,6 +111,9 @@ func problemOf(err error) gen.Problem {
 		Detail:     err.Error(),
 		RetryAfter: retryAfter(err).Seconds(),
 	}
+	if _, ok := errors.AsType[overloaded](err); ok {
+		p.Title = "The door has more to do than it can"
+	}
 	if e, ok := errors.AsType[*throng.Error](err); ok {
 		p.Field = e.Field
 	}

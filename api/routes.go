@@ -7,6 +7,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
+	"github.com/throng-gg/throng/edge/shed"
 )
 
 // class is which limit an account's call counts against. Calls of machines
@@ -37,10 +38,12 @@ const (
 
 // route is what the door asks of a call before it looks at it.
 type route struct {
-	roles []Role // who may call; none: everyone
-	keys  bool   // API keys are good for it
-	claim bool   // a pod's token is its credential, see claim.go; it has no roles
-	class class
+	roles  []Role // who may call; none: everyone
+	keys   bool   // API keys are good for it
+	claim  bool   // a pod's token is its credential, see claim.go; it has no roles
+	class  class
+	worth  shed.Class // of the call under overload; of a ticket the most that it can be
+	ticket bool       // it brings one, and is let in when that was read
 	// time is how long the call may take, waiting included; zero: no limit.
 	time time.Duration
 	// media is the content type of the body, of up to size bytes; empty: none.
@@ -244,6 +247,7 @@ func machineRoutes() map[string]route {
 type router struct {
 	api    *API
 	routes map[string]route
+	worths map[string]shed.Class
 	err    error
 }
 
@@ -254,6 +258,11 @@ func (m *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *h
 		m.err = throng.Errorf(throng.Internal, "no route is written down for %s", pattern)
 		return
 	}
+	if rt.worth, ok = m.worths[pattern]; !ok {
+		m.err = throng.Errorf(throng.Internal, "what %s is worth is not written down", pattern)
+		return
+	}
+	rt.ticket = isTicket(pattern)
 	m.api.mux.HandleFunc(pattern, m.api.guard(rt, handler))
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/api/gen"
+	"github.com/throng-gg/throng/edge/shed"
 )
 
 // GetRegionSummary tells another region what this one has.
@@ -19,6 +20,9 @@ func (c calls) GetRegionSummary(ctx context.Context, req gen.GetRegionSummaryReq
 	s, err := c.cfg.Summaries.Summary(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if c.shed.Sheds(shed.Together) {
+		s.Room = 0 // those who are sent here are refused
 	}
 	return gen.GetRegionSummary200JSONResponse(gen.RegionSummaryOf(s)), nil
 }
@@ -63,6 +67,9 @@ func (c calls) sentTicket(ctx context.Context, req gen.PlaceTicketRequestObject)
 		return none, throng.Release{}, err
 	}
 	ticket, err := ticketOf(caller, *req.Body)
+	if err == nil {
+		err = admitTicketOf(ctx, ticket)
+	}
 	if err != nil {
 		return none, throng.Release{}, err
 	}

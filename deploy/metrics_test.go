@@ -89,6 +89,13 @@ func note(all map[string]metric, call *ast.CallExpr) {
 		return
 	}
 	m := metric{histogram: strings.HasPrefix(fun.Sel.Name, "NewHistogram")}
+	for _, e := range opts.Elts { // labels that each of its kind has
+		if kv, ok := e.(*ast.KeyValueExpr); ok {
+			if key, ok := kv.Key.(*ast.Ident); ok && key.Name == "ConstLabels" {
+				m.literal = true
+			}
+		}
+	}
 	if len(call.Args) == 2 && strings.HasSuffix(fun.Sel.Name, "Vec") {
 		if list, ok := call.Args[1].(*ast.CompositeLit); ok {
 			for _, e := range list.Elts {

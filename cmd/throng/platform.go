@@ -21,6 +21,7 @@ import (
 	"github.com/throng-gg/throng/api"
 	"github.com/throng-gg/throng/cmd/command"
 	"github.com/throng-gg/throng/consumer/analytics"
+	"github.com/throng-gg/throng/edge/shed"
 	"github.com/throng-gg/throng/fleet"
 	"github.com/throng-gg/throng/friend"
 	"github.com/throng-gg/throng/joinlog"
@@ -298,6 +299,7 @@ func (c *control) doorConfig() (api.Config, error) {
 		Page:            page,
 		Gatherer:        c.cfg.metrics,
 		Ready:           c.ready,
+		Late:            shed.Goroutines,
 		Logger:          c.cfg.logger,
 		Metrics:         c.cfg.metrics,
 	}
