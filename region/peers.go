@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -17,6 +18,10 @@ import (
 const (
 	askEvery = time.Second            // a quarter more or less, so that regions do not ask in step
 	askTime  = 900 * time.Millisecond // for an answer, or the next one would be late
+
+	// returnTime is for how long a region that was lost gets only a part of what it
+	// has room for, which grows from nothing to all.
+	returnTime = 10 * time.Second
 
 	never = time.Duration(1<<63 - 1) // the age of what was not heard
 )
@@ -50,6 +55,8 @@ type peer struct {
 	tickets int                    // sent there since
 	seats   map[throng.PlaceID]int // of those, by place; at most as many as tickets
 	heard   bool                   // as the log has it
+	lost    bool                   // nobody is sent there
+	back    time.Time              // when it was lost no more; zero: it never was
 	number  uint8                  // that it said last; 0: it was never heard
 	alike   bool                   // another has that number, as the log has it
 }
@@ -108,6 +115,7 @@ func (p *Peers) follow(ctx context.Context, r *peer) {
 
 // take takes a summary in, or that there is none.
 func (p *Peers) take(ctx context.Context, r *peer, s throng.RegionSummary, asked time.Time, err error) {
+	refused := p.doors.Refused(r.id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
@@ -116,7 +124,9 @@ func (p *Peers) take(ctx context.Context, r *peer, s throng.RegionSummary, asked
 	if err == nil {
 		r.asked, r.summary, r.tickets, r.seats = asked, s, 0, map[throng.PlaceID]int{}
 	}
-	fresh := r.age(time.Now()) <= FreshFor
+	now := time.Now()
+	r.look(now, refused)
+	fresh := r.age(now) <= FreshFor
 	p.metrics.asked(r.id, err)
 	p.metrics.fresh.WithLabelValues(string(r.id)).Set(map[bool]float64{true: 1}[fresh])
 	if fresh == r.heard {
@@ -164,18 +174,43 @@ func (r *peer) age(now time.Time) time.Duration {
 // Candidates returns what is known of all other regions, by ID, for Rank.
 func (p *Peers) Candidates(place throng.PlaceID) []Candidate {
 	now := time.Now()
-	p.mu.Lock()
 	list := make([]Candidate, 0, len(p.peers)+1) // with the own one
 	for _, r := range p.peers {
-		list = append(list, Candidate{
-			Region: r.id, Age: r.age(now), Summary: r.summary, SentSeats: r.seats[place], SentTickets: r.tickets,
-		})
+		list = append(list, Candidate{Region: r.id, Refused: p.doors.Refused(r.id)})
 	}
-	p.mu.Unlock()
-	for i := range list {
-		list[i].Refused = p.doors.Refused(list[i].Region)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, r := range p.peers {
+		c := &list[i]
+		c.Age, c.Summary, c.SentSeats, c.SentTickets = r.age(now), r.summary, r.seats[place], r.tickets
+		r.look(now, c.Refused)
+		c.Summary.Room = p.share(r, c.Summary.Room, now)
 	}
 	return list
+}
+
+// look notes when a region is lost, and when it is back.
+func (r *peer) look(now time.Time, refused bool) {
+	lost := refused || r.age(now) > FreshFor
+	if r.lost && !lost {
+		r.back = now
+	}
+	r.lost = lost && !r.asked.IsZero()
+}
+
+// share is how many of the tickets that a region takes up at once this one may send it
+// on one summary: not what the others may. While it is coming back they are fewer, and
+// spread over the time until the next summary, so that not all who live there are there in one
+// moment; one always may go.
+func (p *Peers) share(r *peer, room int, now time.Time) int {
+	if room <= 0 {
+		return room
+	}
+	part := float64(room) / float64(len(p.peers)+1)
+	if since := now.Sub(r.back); !r.back.IsZero() && since < returnTime {
+		part *= since.Seconds() / returnTime.Seconds() * min(r.age(now).Seconds()/askEvery.Seconds(), 1)
+	}
+	return int(math.Ceil(max(part, 1)))
 }
 
 // Rank puts all regions in the order in which they are tried for a ticket, the own
