@@ -29,6 +29,10 @@
 // for servers, which two goroutines read; a mutex guards the worker's tables, for a
 // batch of up to 64 datagrams at a time.
 //
+// Before them there can be a filter (filter.go): a program in the kernel that drops what comes
+// in at a network interface and could only be dropped here. Workers tell it who has a
+// flow or a line.
+//
 // Neighbours: wire/netcode says what packets look like. cmd/throng gives the keys.
 //
 // When it misbehaves: throng_gateway_datagrams_total says by verdict what became of

@@ -50,6 +50,10 @@ type Config struct {
 	RouteLife time.Duration
 	// Idle is the silence after which a flow is forgotten; 30 s.
 	Idle time.Duration
+	// XDP is the network interface that clients' datagrams come in at, where a program in the
+	// kernel drops what the workers would drop. Empty: none. Where the kernel does
+	// not take it the gateway says so in its log and goes on without.
+	XDP string
 	// Logger: nil logs nothing.
 	Logger *slog.Logger
 	// Metrics: nil registers none.
@@ -101,6 +105,7 @@ func (c *Config) fill() error {
 type Gateway struct {
 	cfg     Config
 	workers []*worker
+	filter  *filter            // nil: there is none
 	drain   chan time.Duration // one waits; Run takes it
 }
 
@@ -124,12 +129,46 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 		g.workers = append(g.workers, w)
 		g.cfg.Listen = netip.AddrPortFrom(cfg.Listen.Addr(), boundPort(w.outer)) // the others join the first
 	}
+	if cfg.XDP != "" {
+		if err := g.filterAt(ctx, cfg.XDP); err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+	}
 	if cfg.Metrics != nil {
-		if err := cfg.Metrics.Register(newMetrics(g.workers)); err != nil {
+		if err := cfg.Metrics.Register(newMetrics(g)); err != nil {
 			return nil, errors.Join(throng.Errorf(throng.Internal, "register metrics: %w", err), g.close())
 		}
 	}
 	return g, nil
+}
+
+// filterAt puts a filter before the workers, if the kernel takes it. Invalid: there is no
+// such interface.
+func (g *Gateway) filterAt(ctx context.Context, name string) error {
+	at, err := net.InterfaceByName(name)
+	if err != nil {
+		return throng.AtField(throng.Invalid, "xdp", "%q: %w", name, err)
+	}
+	most := 0
+	for _, w := range g.workers {
+		most += w.flows.most + len(w.half.lines)
+	}
+	f, err := newFilter(g.cfg, most)
+	if err == nil {
+		if err = f.attach(at); err != nil {
+			err = errors.Join(err, f.close())
+		}
+	}
+	if err != nil {
+		g.cfg.Logger.WarnContext(ctx, "no filter in the kernel, the gateway drops everything itself", "interface", name, "err", err)
+		return nil
+	}
+	g.filter = f
+	for _, w := range g.workers {
+		w.filter = f
+	}
+	g.cfg.Logger.InfoContext(ctx, "a filter in the kernel drops garbage", "interface", name)
+	return nil
 }
 
 func (g *Gateway) newWorker(ctx context.Context, i int, seed [16]byte) (*worker, error) {
@@ -140,8 +179,7 @@ func (g *Gateway) newWorker(ctx context.Context, i int, seed [16]byte) (*worker,
 		tokens:  makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerToken, g.cfg.PerToken),
 		sources: makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerSource, g.cfg.PerSource),
 	}
-	w.flows = makeTable(share(g.cfg.Flows), w.hashAddress)
-	w.half = makeHalfOpen(share(g.cfg.HalfOpen), w.hashAddress)
+	w.makeTables(share(g.cfg.Flows), share(g.cfg.HalfOpen))
 	var err error
 	if w.routes, err = netcode.NewRoutes(g.cfg.Keys, g.cfg.ProtocolID); err != nil {
 		return nil, err
@@ -199,6 +237,7 @@ func (g *Gateway) Stats() Stats {
 	for _, w := range g.workers {
 		s.add(w)
 	}
+	g.filter.count(&s.FromClients)
 	return s
 }
 
@@ -261,7 +300,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) sweep() {
 	for _, w := range g.workers {
 		w.mu.Lock()
-		w.flows.sweep(w.ms(time.Now()), uint32(g.cfg.Idle/time.Second))
+		ms := w.ms(time.Now())
+		w.flows.sweep(ms, uint32(g.cfg.Idle/time.Second))
+		w.half.sweep(ms)
 		w.mu.Unlock()
 	}
 }
@@ -300,9 +341,9 @@ func (g *Gateway) let(ctx context.Context, within time.Duration) {
 	}
 }
 
-// close ends the readers.
+// close ends the readers, and the filter.
 func (g *Gateway) close() error {
-	var all []error
+	all := []error{g.filter.close()}
 	for _, w := range g.workers {
 		for _, c := range []*net.UDPConn{w.outer, w.inner} {
 			if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {

@@ -2,16 +2,16 @@ package gateway
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics tells what the workers counted.
+// metrics tells what a gateway counted.
 type metrics struct {
-	workers   []*worker
+	gateway   *Gateway
 	datagrams *prometheus.Desc
 	flows     *prometheus.Desc
 }
 
-func newMetrics(workers []*worker) *metrics {
+func newMetrics(g *Gateway) *metrics {
 	return &metrics{
-		workers: workers,
+		gateway: g,
 		datagrams: prometheus.NewDesc("throng_gateway_datagrams_total",
 			"Datagrams that came, by who sent them and what became of them.", []string{"from", "verdict"}, nil),
 		flows: prometheus.NewDesc("throng_gateway_flows", "Clients who are connected to a server.", nil, nil),
@@ -26,10 +26,7 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 
 // Collect is prometheus.Collector's.
 func (m *metrics) Collect(to chan<- prometheus.Metric) {
-	s := Stats{}
-	for _, w := range m.workers {
-		s.add(w)
-	}
+	s := m.gateway.Stats()
 	for _, v := range Verdicts() {
 		to <- prometheus.MustNewConstMetric(m.datagrams, prometheus.CounterValue, float64(s.FromClients[v]), "client", v.String())
 		to <- prometheus.MustNewConstMetric(m.datagrams, prometheus.CounterValue, float64(s.FromServers[v]), "server", v.String())
@@ -37,7 +34,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(m.flows, prometheus.GaugeValue, float64(s.Flows))
 }
 
-// Stats is what a Gateway counted, by Verdict.
+// Stats is what a Gateway and its filter in the kernel counted, by Verdict.
 type Stats struct {
 	FromClients, FromServers [verdicts]uint64
 	Flows                    int

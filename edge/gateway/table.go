@@ -19,7 +19,8 @@ type table struct {
 	hash  func(address) uint64
 	count int
 	most  int
-	swept int // where the next sweep begins
+	swept int           // where the next sweep begins
+	gone  func(address) // is told who was removed; nil: nobody
 }
 
 func makeTable(most int, hash func(address) uint64) table {
@@ -71,6 +72,7 @@ func (t *table) remove(i int) {
 		return
 	}
 	t.count--
+	client := t.flows[i].client
 	mask := len(t.flows) - 1
 	for j := t.next(i); t.flows[j].used(); j = t.next(j) {
 		if home := t.home(t.flows[j].client); (j-home)&mask >= (j-i)&mask {
@@ -79,6 +81,9 @@ func (t *table) remove(i int) {
 		}
 	}
 	t.flows[i] = flow{}
+	if t.gone != nil {
+		t.gone(client)
+	}
 }
 
 // len is how many flows there are.
@@ -132,6 +137,8 @@ func refill(left, ms uint32, perS, burst int) uint32 {
 type halfOpen struct {
 	lines []line
 	hash  func(address) uint64
+	swept int           // where the next sweep begins
+	gone  func(address) // is told whose line another has; nil: nobody
 }
 
 type line struct {
@@ -195,8 +202,40 @@ func (h *halfOpen) show(client, server address, ms uint32) bool {
 	if oldest.server != (address{}) && oldest.client != client && ms-oldest.at < lineYoung {
 		return false
 	}
+	was := *oldest
 	*oldest = line{client: client, server: server, at: ms}
+	if was.server != (address{}) && was.client != client {
+		h.left(was.client)
+	}
 	return true
+}
+
+func (h *halfOpen) left(client address) {
+	if h.gone != nil {
+		h.gone(client)
+	}
+}
+
+// sweep clears lines that are over, of a part.
+func (h *halfOpen) sweep(ms uint32) {
+	for range (len(h.lines) + sweepShare - 1) / sweepShare {
+		if l := &h.lines[h.swept]; l.server != (address{}) && ms-l.at >= lineLife {
+			client := l.client
+			*l = line{}
+			h.left(client)
+		}
+		h.swept = (h.swept + 1) & (len(h.lines) - 1)
+	}
+}
+
+// has says whether a client has a line, also one that is over.
+func (h *halfOpen) has(client address) bool {
+	for _, l := range h.set(client) {
+		if l.client == client && l.server != (address{}) {
+			return true
+		}
+	}
+	return false
 }
 
 // limiter counts for keys, in so many lines whatever comes: keys that share a

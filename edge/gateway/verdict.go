@@ -60,35 +60,59 @@ const (
 	challengeBody  = 8 + 300
 )
 
+// shape is what a gateway knows of a type besides its first byte: how many bytes are sealed
+// in it, and whether clients send it. Requests, which are not sealed, have none.
+type shape struct {
+	least, most int
+	client      bool
+}
+
+func shapeOf(kind netcode.Type) shape {
+	switch kind {
+	case netcode.TypeDenied:
+		return shape{}
+	case netcode.TypeDisconnect:
+		return shape{client: true}
+	case netcode.TypeChallenge:
+		return shape{least: challengeBody, most: challengeBody}
+	case netcode.TypeResponse:
+		return shape{least: challengeBody, most: challengeBody, client: true}
+	case netcode.TypeKeepAlive:
+		return shape{least: 8, most: 8, client: true}
+	case netcode.TypePayload:
+		return shape{least: 1, most: netcode.MaxPayload, client: true}
+	case netcode.TypeProof:
+		return shape{least: 1, most: netcode.MaxDatagram}
+	case netcode.TypeRebind:
+		return shape{least: 1, most: netcode.MaxDatagram, client: true}
+	case netcode.TypeRequest:
+	}
+	return shape{least: 1} // nothing
+}
+
+const (
+	shortest   = 2 + tagSize
+	numberMost = 8 // bytes
+)
+
 // kindOf returns a datagram's type if it could be a packet by its first byte and
 // size. It is all that is known of most garbage, so it comes first.
 func kindOf(b []byte) (netcode.Type, bool) {
-	if len(b) < 2+tagSize || len(b) > netcode.MaxDatagram {
+	if len(b) < shortest || len(b) > netcode.MaxDatagram {
 		return 0, false
 	}
 	kind, number := netcode.Type(b[0]&15), int(b[0]>>4)
 	if kind == netcode.TypeRequest {
 		return kind, b[0] == 0 && len(b) == netcode.RequestSize
 	}
-	if number < 1 || number > 8 || kind > netcode.TypeProof {
+	if number < 1 || number > numberMost || kind > netcode.TypeProof {
 		return 0, false
 	}
-	body := len(b) - 1 - number - tagSize
-	switch kind {
-	case netcode.TypeDenied, netcode.TypeDisconnect:
-		return kind, body == 0
-	case netcode.TypeChallenge, netcode.TypeResponse:
-		return kind, body == challengeBody
-	case netcode.TypeKeepAlive:
-		return kind, body == 8
-	case netcode.TypePayload:
-		return kind, body >= 1 && body <= netcode.MaxPayload
-	case netcode.TypeRequest, netcode.TypeRebind, netcode.TypeProof:
-	}
-	return kind, body > 0
+	s, body := shapeOf(kind), len(b)-1-number-tagSize
+	return kind, body >= s.least && body <= s.most
 }
 
-// fromClient is kindOf for what clients say.
+// fromClient is kindOf for what clients say. program is the same for the kernel.
 func fromClient(b []byte, protocol uint64) (netcode.Type, Verdict) {
 	kind, ok := kindOf(b)
 	switch {
@@ -98,7 +122,7 @@ func fromClient(b []byte, protocol uint64) (netcode.Type, Verdict) {
 		if string(b[:len(requestVersion)]) != requestVersion || binary.LittleEndian.Uint64(b[len(requestVersion):]) != protocol {
 			return 0, Protocol
 		}
-	case kind == netcode.TypeDenied, kind == netcode.TypeChallenge, kind == netcode.TypeProof:
+	case !shapeOf(kind).client:
 		return 0, Malformed
 	}
 	return kind, Forwarded

@@ -26,8 +26,29 @@ type worker struct {
 	tokens   limiter
 	sources  limiter
 	draining bool
+	filter   *filter // knows who has a flow or a line; nil: there is none
 
 	fromClients, fromServers [verdicts]uint64
+}
+
+// makeTables makes room for flows and for lines of halfOpen.
+func (w *worker) makeTables(flows, half int) {
+	w.flows, w.half = makeTable(flows, w.hashAddress), makeHalfOpen(half, w.hashAddress)
+	w.flows.gone, w.half.gone = w.forget, w.forget
+}
+
+// know tells the filter of a client who has a flow or a line from now on.
+func (w *worker) know(client address) {
+	if !w.filter.add(client) && !w.filter.full.Swap(true) {
+		w.cfg.Logger.Warn("the kernel has no room for another client, its filter drops nothing as unknown any more")
+	}
+}
+
+// forget tells it of one who had.
+func (w *worker) forget(client address) {
+	if w.filter != nil && w.flows.of(client) == nil && !w.half.has(client) {
+		w.filter.remove(client)
+	}
 }
 
 func (w *worker) ms(now time.Time) uint32 { return uint32(now.Sub(w.begun) / time.Millisecond) }
@@ -104,6 +125,7 @@ func (w *worker) request(now time.Time, ms uint32, from address, b []byte) (to a
 	if !w.half.show(from, to, ms) {
 		return to, Busy
 	}
+	w.know(from)
 	if unix >= r.Expire { // no server would take it; it only says where to
 		return to, Shown
 	}
@@ -152,6 +174,7 @@ func (w *worker) proven(ms uint32, client, server address) Verdict {
 	case !w.flows.put(client, server, ms, w.cfg.PerFlow):
 		return Full
 	}
+	w.know(client)
 	if shown {
 		*l = line{}
 	}

@@ -27,8 +27,7 @@ func desk(tb testing.TB, c Config) *worker {
 		tokens:  makeLimiter(c.HalfOpen, c.PerToken, c.PerToken),
 		sources: makeLimiter(c.HalfOpen, c.PerSource, c.PerSource),
 	}
-	w.flows = makeTable(c.Flows, w.hashAddress)
-	w.half = makeHalfOpen(c.HalfOpen, w.hashAddress)
+	w.makeTables(c.Flows, c.HalfOpen)
 	return w
 }
 
