@@ -69,14 +69,6 @@ func (g *gate) leave() {
 	g.pending--
 }
 
-// busy says whether addresses should be proven before a handshake begins, which
-// costs the client a round trip.
-func (g *gate) busy(now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.most > 0 && (g.pending > g.most/2 || g.all.TokensAt(now) < float64(g.burst))
-}
-
 func (g *gate) limiter(from netip.Addr) *rate.Limiter {
 	addr := from.Unmap()
 	if addr.Is6() {

@@ -484,25 +484,10 @@ func TestGate(t *testing.T) {
 	if got := g.enter(here, late); got != refusedPending {
 		t.Errorf("too many at once: got %q", got)
 	}
-	if !g.busy(late) {
-		t.Error("not busy with all places taken")
-	}
 	g.shut()
 	if got := g.enter(here, late); got != refusedUnlistening {
 		t.Errorf("shut: got %q", got)
 	}
-}
-
-// Under many handshakes addresses have to be proven, and players still get in.
-func TestRetryWhenBusy(t *testing.T) {
-	r := listen(t, 4)
-	r.gate.mu.Lock()
-	r.gate.pending += r.gate.most/2 + 1
-	r.gate.mu.Unlock()
-	if !r.gate.busy(time.Now()) {
-		t.Fatal("not busy")
-	}
-	r.alive(t, 1)
 }
 
 func TestHistoryIsBounded(t *testing.T) {

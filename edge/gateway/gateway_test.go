@@ -297,3 +297,34 @@ func TestReflectsNothing(t *testing.T) {
 		t.Errorf("got %d flows, %d forwarded, want none", s.Flows, s.FromServers[Forwarded])
 	}
 }
+
+// What comes back for a first packet before its sender's address is proven has fewer bytes
+// than it, and comes once; for what is no first packet nothing does.
+func TestFirstPacketAmplifiesNothing(t *testing.T) {
+	server, g := serve(t), run(t, Config{Workers: 1})
+	socket, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(g.Address()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	request := requestOf(tokenFor(t, server.Address(), g.Address()))
+	forged := bytes.Clone(request)
+	forged[500] ^= 1
+	for _, b := range [][]byte{packet(netcode.TypePayload, 1), packet(netcode.TypeResponse, challengeBody), packet(netcode.TypeRebind, 58), []byte("garbage"), forged, request} {
+		if _, err := socket.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answered, buffer := 0, make([]byte, 2000)
+	for wait := patience; ; wait = 500 * time.Millisecond {
+		_ = socket.SetReadDeadline(time.Now().Add(wait))
+		n, err := socket.Read(buffer)
+		if err != nil {
+			break
+		}
+		answered += n
+	}
+	if want := 333; answered != want || answered > len(request) {
+		t.Errorf("%d bytes were answered with %d, want %d", len(request), answered, want)
+	}
+}
