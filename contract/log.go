@@ -42,6 +42,7 @@ func Logs(t *testing.T, broker Broker) {
 		{"what is published twice comes twice", logTwice},
 		{"what is no event is parked and the rest flows", logParked},
 		{"lag is told", logLag},
+		{"how far a group is", logReached},
 		{"the broker restarts", logRestart},
 	} {
 		t.Run(c.name, func(t *testing.T) {
