@@ -43,6 +43,7 @@ func Logs(t *testing.T, broker Broker) {
 		{"what is no event is parked and the rest flows", logParked},
 		{"lag is told", logLag},
 		{"how far a group is", logReached},
+		{"the largest copy", logLarge},
 		{"the broker restarts", logRestart},
 	} {
 		t.Run(c.name, func(t *testing.T) {

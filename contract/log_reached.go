@@ -2,7 +2,11 @@ package contract
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,4 +75,43 @@ func logReached(t *testing.T, r *logRig) {
 	now := time.Now()
 	r.publish(t, r.events(100, 50, 5))
 	until(t, "it has what came since", func() bool { return heard.Load() > now.UnixNano() && f.count() == 150 })
+}
+
+// logLarge: the largest copy of a profile arrives as it was.
+func logLarge(t *testing.T, r *logRig) {
+	random := make([]byte, 3*(throng.CopyDataMost-20)/4)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(random) // it never fails
+	want := throng.Event{
+		ID: "large", Type: throng.EventProfileCopied, Stream: throng.StreamCopies, Key: throng.ProfileCopyKey("bazaar", "ada"), Region: "eu",
+		Time: time.UnixMilli(1_750_000_000_000).UTC(), Data: fmt.Appendf(nil, `{"data":%q}`, base64.StdEncoding.EncodeToString(random)),
+	}
+	r.publish(t, []throng.Event{want})
+	got := make(chan throng.Event, 1)
+	m := &logMember{name: "one", logEffects: newLogEffects(), before: func(_ context.Context, batch []throng.EventRecord) error {
+		select {
+		case got <- batch[0].Event:
+		default:
+		}
+		return nil
+	}}
+	g, err := r.log.Group(kafka.GroupConfig{Group: "large", Streams: []throng.Stream{throng.StreamCopies}, Handler: m, Idle: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), logWait)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	select {
+	case e := <-got:
+		if !reflect.DeepEqual(e, want) {
+			t.Errorf("%d bytes came as %d, or it was changed", len(want.Data), len(e.Data))
+		}
+	case <-ctx.Done():
+		t.Error("it never came")
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
