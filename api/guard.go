@@ -27,14 +27,10 @@ func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 			ctx, cancel = context.WithTimeout(ctx, rt.time)
 			defer cancel()
 		}
-		caller := Caller{}
-		if len(rt.roles) > 0 {
-			var err error
-			if caller, err = a.authenticate(r, rt); err != nil {
-				a.refuse(w, r, "token", err)
-				return
-			}
-			ctx = context.WithValue(withCaller(ctx, caller), remoteKey{}, host(r.RemoteAddr))
+		ctx, caller, err := a.known(ctx, r, rt)
+		if err != nil {
+			a.refuse(w, r, "token", err)
+			return
 		}
 		leave, err := a.admit(rt, caller, r.RemoteAddr)
 		if err != nil {
@@ -72,6 +68,18 @@ func (a *API) guard(rt route, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// known says who calls; nobody where everyone may.
+func (a *API) known(ctx context.Context, r *http.Request, rt route) (context.Context, Caller, error) {
+	if len(rt.roles) == 0 {
+		return ctx, Caller{}, nil
+	}
+	caller, err := a.authenticate(r, rt)
+	if err != nil {
+		return ctx, caller, err
+	}
+	return context.WithValue(withCaller(ctx, caller), remoteKey{}, host(r.RemoteAddr)), caller, nil
+}
+
 // place is a call's place among the running ones.
 type place struct{ leave func() }
 
@@ -101,9 +109,6 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, reason string, err 
 // admit takes a token from the caller's bucket and a place among the running
 // calls; leave gives the place back.
 func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err error) {
-	var limit Rate
-	running := a.accounts
-	key := bucketKey{class: rt.class, who: string(caller.Player)}
 	switch {
 	case rt.class == classService:
 		return func() {}, nil
@@ -112,6 +117,27 @@ func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err e
 			return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls of replicas are running already", a.replicas.most)
 		}
 		return a.replicas.leave, nil
+	}
+	key, limit, running := a.bucketOf(rt, caller, remote)
+	if err := a.buckets.take(key, limit, time.Now()); err != nil {
+		return nil, err
+	}
+	most := running.most
+	if running == a.accounts || running == a.machines {
+		most = rt.worth.Of(most)
+	}
+	if !running.enterUpTo(most) {
+		a.shed.Refuse(rt.worth)
+		return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls are running already", most)
+	}
+	return running.leave, nil
+}
+
+// bucketOf is the bucket that a call counts against, and among which it runs.
+func (a *API) bucketOf(rt route, caller Caller, remote string) (key bucketKey, limit Rate, running *gate) {
+	running = a.accounts
+	key = bucketKey{class: rt.class, who: string(caller.Player)}
+	switch {
 	case rt.class == classDev:
 		key.who, limit = host(remote), a.limits.DevToken
 	case rt.class == classClaim:
@@ -139,18 +165,7 @@ func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err e
 	if rt.class == classControl {
 		running = a.controls
 	}
-	if err := a.buckets.take(key, limit, time.Now()); err != nil {
-		return nil, err
-	}
-	most := running.most
-	if running == a.accounts || running == a.machines {
-		most = rt.worth.Of(most)
-	}
-	if !running.enterUpTo(most) {
-		a.shed.Refuse(rt.worth)
-		return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls are running already", most)
-	}
-	return running.leave, nil
+	return key, limit, running
 }
 
 func host(remote string) string {

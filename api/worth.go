@@ -49,12 +49,14 @@ func worths() map[string]shed.Class {
 			"GET /v1/sessions", "GET /v1/sessions/{id}", "GET /v1/servers", "GET /v1/servers/{id}", "GET /v1/fleets",
 			"POST /v1/servers/{id}/drain", "POST /v1/fleets/{cluster}/drain", "DELETE /v1/fleets/{cluster}/drain",
 			"POST /v1/regions/{id}/drain", "DELETE /v1/regions/{id}/drain",
+			"GET /v1/home", "POST /v1/home", "GET /v1/home/losses",
+			"POST /v1/regions/{id}/owned",
 		},
 		shed.Lease: {
 			"PUT /v1/sessions/{id}/heartbeat", "PUT /v1/sessions/{id}/report", "POST /v1/sessions/{id}/confirm",
 			"POST /v1/sessions/{id}/drain", "POST /v1/sessions/{id}/end", "POST /v1/servers/claim",
 			"GET /v1/servers/{id}/control", "GET /v1/nodes/{id}/control",
-			"POST /v1/replicas/tell", "POST /v1/replicas/ask", "GET /v1/regions/{id}/summary",
+			"POST /v1/replicas/tell", "POST /v1/replicas/ask", "GET /v1/regions/{id}/summary", "PUT /v1/regions/{id}/home",
 			// By which the machines that run the door see that it is busy and not gone.
 			"GET /healthz", "GET /readyz", "GET /metrics",
 		},

@@ -131,7 +131,7 @@ func (b *busyDoor) open(t *testing.T) (end func()) {
 // ask makes a call of a class.
 func (b *busyDoor) ask(class, method, path, token, body string) {
 	begun := time.Now()
-	req, err := http.NewRequestWithContext(context.Background(), method, "http://door"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(context.WithoutCancel(b.t.Context()), method, "http://door"+path, strings.NewReader(body))
 	if err != nil {
 		b.t.Error(err)
 		return
@@ -309,7 +309,7 @@ func BenchmarkGuard(b *testing.B) {
 	})
 	a := &API{shed: s, accounts: newGate(10), machines: newGate(10), buckets: newBuckets(10)}
 	a.limits = Limits{Calls: Rate{1e12, 1e12}}.withDefaults()
-	r, w := httptest.NewRequest(http.MethodGet, "/", http.NoBody), httptest.NewRecorder()
+	r, w := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/", http.NoBody), httptest.NewRecorder()
 	b.Run("guard", func(b *testing.B) {
 		serve := a.guard(route{class: classCall, worth: shed.Browse}, func(http.ResponseWriter, *http.Request) {})
 		for b.Loop() {
