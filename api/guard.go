@@ -109,10 +109,10 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, reason string, err 
 // admit takes a token from the caller's bucket and a place among the running
 // calls; leave gives the place back.
 func (a *API) admit(rt route, caller Caller, remote string) (leave func(), err error) {
-	switch {
-	case rt.class == classService:
+	if rt.class == classService {
 		return func() {}, nil
-	case rt.class == classReplica:
+	}
+	if rt.class == classReplica {
 		if !a.replicas.enter() {
 			return nil, throng.RetryLater(throng.Unavailable, time.Second, "%d calls of replicas are running already", a.replicas.most)
 		}
