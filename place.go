@@ -153,7 +153,7 @@ type Assignment struct {
 
 // Placement is how far a ticket has come: assigned, or waiting for a server.
 type Placement struct {
-	Assignment *Assignment   // nil while waiting
+	Assignment *Assignment   // nil while waiting; others may have it, too: it is not changed
 	Position   int           // place in line, from 1, while waiting
 	Wait       time.Duration // how long it is likely to take, while waiting; 0: not known
 	RetryAfter time.Duration // when to ask again, while waiting

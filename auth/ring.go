@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/throng-gg/throng"
@@ -44,6 +45,7 @@ type RingConfig struct {
 // concurrent use.
 type Ring struct {
 	cfg     RingConfig
+	parser  *jwt.Parser
 	metrics *ringMetrics
 	state   atomic.Pointer[ringState]
 
@@ -88,7 +90,13 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Ring{cfg: cfg}
+	r := &Ring{cfg: cfg, parser: jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+		jwt.WithIssuer(issuerName),
+		jwt.WithExpirationRequired(),
+		jwt.WithStrictDecoding(),
+		jwt.WithTimeFunc(cfg.Now),
+	)}
 	var err error
 	if r.metrics, err = newRingMetrics(cfg.Metrics, r); err != nil {
 		return nil, err

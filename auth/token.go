@@ -183,14 +183,7 @@ func (r *Ring) verify(token string) (verified, error) {
 	}
 	var c claims
 	var key *RingKey
-	parser := jwt.NewParser(
-		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
-		jwt.WithIssuer(issuerName),
-		jwt.WithExpirationRequired(),
-		jwt.WithStrictDecoding(),
-		jwt.WithTimeFunc(r.cfg.Now),
-	)
-	_, err := parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+	_, err := r.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		if key = r.byKid(kid); key == nil {
 			return nil, errUnknownKey

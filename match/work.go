@@ -49,12 +49,12 @@ func (w *work) idle(now time.Time) bool {
 	return w.callers == 0 && now.Sub(w.asked) > lineIdle
 }
 
+// answer is for all who ask: nobody changes the assignment.
 func (w *work) answer() (throng.Placement, error) {
 	if w.err != nil {
 		return throng.Placement{}, w.err
 	}
-	a := w.assignment
-	return throng.Placement{Assignment: &a}, nil
+	return throng.Placement{Assignment: &w.assignment}, nil
 }
 
 // over says that assignment and err are final.
