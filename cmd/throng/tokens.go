@@ -184,6 +184,10 @@ func (s *secrets) JoinToken(a throng.Assignment, m throng.Member) ([]byte, error
 		return nil, err
 	}
 	up, down, nonce := wire.ConnKeys(key, g.Nonce, m.Player, []byte(route))
+	var mark [netcode.KeySize]byte
+	if route != "" { // else there is nothing to mark
+		mark = wire.MarkKey(key)
+	}
 	// netcode counts in seconds: it gets the whole second after the exact end,
 	// which stands in the claims and is what the game server holds to.
 	end := uint64(expires.Add(time.Second - 1).Unix())
@@ -199,6 +203,6 @@ func (s *secrets) JoinToken(a throng.Assignment, m throng.Member) ([]byte, error
 		UserData:       [netcode.UserDataSize]byte(claims),
 		Gateways:       s.gatewaysOf(nonce),
 		Route:          []byte(route),
-		MarkKey:        wire.MarkKey(key),
+		MarkKey:        mark,
 	})
 }
