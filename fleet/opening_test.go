@@ -129,6 +129,28 @@ func TestBackendDry(t *testing.T) {
 	})
 }
 
+// Half of the new servers never connect, as on a node that is cut off and that the
+// backend believes in: openings get one of the others in time.
+func TestCutNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegion()
+		r.manner = func(n int) manner {
+			if n%2 == 1 {
+				return manner{connectIn: -1}
+			}
+			return good()
+		}
+		r.runWith(t, Config{Stock: 2, Max: 60})
+		after(t, 15*time.Second)
+		for range 12 {
+			id := r.opens(t)
+			after(t, 5*time.Second)
+			r.isOpen(t, id)
+		}
+		r.audit(t)
+	})
+}
+
 func TestBadHandovers(t *testing.T) {
 	for name, bad := range map[string]manner{
 		"reply lost":           {connectIn: time.Second, bindIn: 20 * time.Second, answer: throng.Errorf(throng.Unavailable, "lost")},

@@ -29,6 +29,7 @@ type View struct {
 
 	Asked    int // allocations under way
 	Started  int // allocated, not connected
+	Late     int // of the started: for longer than it takes, while others connect
 	Idle     int // connected, without a session
 	Occupied int // handed, bound or leaving
 	Handed   int // of the occupied: with a session that comes up
@@ -50,8 +51,7 @@ type Decision struct {
 // Plan keeps the stock. It goes up at once and down slowly, by a tenth of what is
 // too many at a time.
 func Plan(v View) Decision {
-	coming := v.Asked + v.Started + v.Idle
-	need := v.Waiting + v.Stock - coming
+	need := v.Waiting + v.Stock - v.coming()
 	if need < 0 && v.Idle > v.Stock+v.Waiting {
 		if v.Peers && v.room() <= 0 {
 			return yield(v)
@@ -99,6 +99,10 @@ func yield(v View) Decision {
 	return Decision{Release: max((v.Idle-v.Stock-v.Waiting)/4, 1), Surplus: v.Now}
 }
 
+// coming is how many servers are idle or will soon be. One that is late may never be:
+// its node may be cut off.
+func (v View) coming() int { return v.Asked + v.Started - v.Late + v.Idle }
+
 // room is how many more servers there may be.
 func (v View) room() int { return v.Max - v.Asked - v.Started - v.Idle - v.Occupied }
 
@@ -108,7 +112,7 @@ func HasRoom(v View) bool { return v.Occupied+v.Waiting < v.Max }
 // RoomOf is how many openings would get a server beside those that wait for one.
 func RoomOf(v View) throng.ServerRoom {
 	warm := max(v.Idle-v.Waiting, 0)
-	coming := v.Asked + v.Started + v.Idle - v.Waiting
+	coming := v.coming() - v.Waiting
 	total := v.Max - v.Occupied - v.Waiting
 	switch {
 	case v.Stuck: // nothing may come of what is on its way

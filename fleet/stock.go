@@ -72,13 +72,33 @@ func (t *table) stuck(now time.Time) bool {
 	if t.failures > 0 {
 		return true
 	}
-	late := now.Add(-max(stuckTimes*t.refills.Median(), stuckAfter))
+	late := t.lateSince(now)
 	for _, s := range t.servers {
 		if (s.phase == phaseAsked || s.phase == phaseStarted) && !s.asked.IsZero() && s.asked.Before(late) {
 			return true
 		}
 	}
 	return false
+}
+
+// lateSince is when what was asked for then would be late now.
+func (t *table) lateSince(now time.Time) time.Time {
+	return now.Add(-max(stuckTimes*t.refills.Median(), stuckAfter))
+}
+
+// countLate counts the servers that should be connected for long, by what others
+// take. Where none is, it is not their fault.
+func (t *table) countLate(now time.Time) (n int) {
+	if !t.othersReport() {
+		return 0
+	}
+	late := t.lateSince(now)
+	for _, s := range t.servers {
+		if s.phase == phaseStarted && s.since.Before(late) {
+			n++
+		}
+	}
+	return n
 }
 
 // size sets the stock's target.

@@ -10,8 +10,8 @@ const (
 
 // supply is how many allocations may be under way, by what became of the last
 // ones. A backend that grows by itself and has no more is asked again soon, and
-// less and less often while it has none: by a quarter fewer at a time for each that
-// is refused, and by one more for each that is not. So what it makes is taken as it
+// less and less often while it has none: a quarter fewer at a time for each that is
+// refused, and a quarter more for each that is not. So what it makes is taken as it
 // comes. A backend that does not grow is full for a while.
 type supply struct {
 	most  int  // allocations under way, while none is refused
@@ -34,10 +34,7 @@ func (s *supply) atOnce() int {
 // gave says that an allocation succeeded.
 func (s *supply) gave() {
 	s.full, s.pause = time.Time{}, 0
-	if s.window > 0 {
-		s.window++
-	}
-	if s.window >= s.most {
+	if s.window += s.window / 4; s.window >= s.most {
 		s.window = 0
 	}
 }

@@ -33,8 +33,8 @@ func TestSupply(t *testing.T) {
 		t.Errorf("one that was asked for before the last pause makes a pause until %v", until)
 	}
 	s.gave()
-	if s.atOnce() != dryAtOnce+1 || !s.full.IsZero() {
-		t.Errorf("after a success: %d at once, full until %v, want %d and not full", s.atOnce(), s.full, dryAtOnce+1)
+	if s.atOnce() != dryAtOnce+dryAtOnce/4 || !s.full.IsZero() {
+		t.Errorf("after a success: %d at once, full until %v, want %d and not full", s.atOnce(), s.full, dryAtOnce+dryAtOnce/4)
 	}
 	if until := s.refused(now, now); until.Sub(now) != dryFirst {
 		t.Errorf("after a success the first pause is %v, want %v", until.Sub(now), dryFirst)

@@ -118,6 +118,7 @@ type table struct {
 	notBefore time.Time // no allocation until then, because the last ones failed
 	settled   time.Time // nor until then, because those of an earlier life may connect
 	supply    supply
+	late      int // of the started, at the last tick
 	surplus   time.Time
 	short     time.Time
 	reports   time.Time // since when servers are connected; zero: none is
@@ -209,6 +210,7 @@ func (t *table) act(ctx context.Context, now time.Time) {
 
 // tick looks at all times.
 func (t *table) tick(ctx context.Context, now time.Time) {
+	t.late = t.countLate(now)
 	t.size(now)
 	for _, op := range t.openings {
 		t.hurry(ctx, op, now)
@@ -247,6 +249,7 @@ func (t *table) view(now time.Time) View {
 		Peers:     t.o.peers != nil,
 		Asked:     t.counts[phaseAsked],
 		Started:   t.counts[phaseStarted],
+		Late:      min(t.late, t.counts[phaseStarted]),
 		Idle:      usable,
 		Occupied:  leaving + t.counts[phaseFound] + t.counts[phaseHanded] + t.counts[phaseBound] + t.counts[phaseLeaving],
 		Handed:    t.counts[phaseHanded],
