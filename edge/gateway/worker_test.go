@@ -412,3 +412,30 @@ func BenchmarkWorker(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBatch is what a worker adds to datagrams of as many clients as are connected, one after
+// the other, without the kernel, which brings its own misses of the cache.
+func BenchmarkBatch(b *testing.B) {
+	for _, flows := range []int{1000, 100_000} {
+		b.Run(fmt.Sprint(flows), func(b *testing.B) {
+			w := desk(b, Config{PerFlow: 1 << 20})
+			now := time.Now()
+			ms := w.ms(now)
+			up := packet(netcode.TypePayload, 100)
+			all := make([]address, flows)
+			for i := range all {
+				all[i] = addressOf(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(i >> 16), byte(i >> 8), byte(i)}), 4000))
+				w.server(ms, server, w.down(server, all[i], packet(netcode.TypePayload, 200)))
+			}
+			next, tags := 0, uint64(0)
+			for b.Loop() {
+				from := all[next%flows]
+				next++
+				if to, v := w.client(now, ms, from, up); v == Forwarded {
+					tags += w.tag(from, to)
+				}
+			}
+			_ = tags
+		})
+	}
+}
