@@ -7,10 +7,11 @@ import (
 
 // Bounds of an event.
 const (
-	EventDataMost = 16 << 10 // bytes of an event's data
-	CopyDataMost  = 560_000  // of those of StreamCopies: a profile's document that does not compress, in base64, and what goes with it
-	EventTypeMost = 64       // bytes of an event's type
-	EventIDMost   = 200      // bytes of its ID, and of its key
+	EventDataMost    = 16 << 10 // bytes of an event's data
+	CopyDataMost     = 560_000  // of those of StreamCopies: a profile's document that does not compress, in base64, and what goes with it
+	EventFriendsMost = 96 << 10 // the same, of EventPlayerFriends
+	EventTypeMost    = 64       // bytes of an event's type
+	EventIDMost      = 200      // bytes of its ID, and of its key
 )
 
 type (

@@ -13,6 +13,8 @@ const (
 	EventSessionEnded    EventType = "session.ended.v1"    // play, by session: SessionOver
 	EventMatchPlaced     EventType = "match.placed.v1"     // play, by session: MatchPlaced
 	EventPresenceChanged EventType = "presence.changed.v1" // presence, by player and session: PresenceChanged
+	EventPlayerPrivacy   EventType = "player.privacy.v1"   // presence, by player and "privacy": PlayerPrivacy
+	EventPlayerFriends   EventType = "player.friends.v1"   // presence, by player and "friends": PlayerFriends
 	EventLedgerPosted    EventType = "ledger.posted.v1"    // economy, by the first player: LedgerPosted
 	EventLedgerReported  EventType = "ledger.reported.v1"  // economy, by the first player: LedgerReported
 	EventMotionSampled   EventType = "motion.sampled.v1"   // motion, by player: MotionSampled
@@ -168,6 +170,43 @@ func LedgerCopyKey(g GameID, first PlayerID, id TransferID) string {
 	return ProfileCopyKey(g, first) + "/" + string(id)
 }
 
+type (
+	// PlayerPrivacy is who may see where a player is. Of two of a player the one with the
+	// newer stamp counts, whichever comes first.
+	PlayerPrivacy struct {
+		Stamp
+
+		Presence Privacy `json:"presence"`
+	}
+	// PlayerFriends is a player's list, all of it. Of two of a player the one with the
+	// newer stamp counts, whichever comes first.
+	PlayerFriends struct {
+		Stamp
+
+		Friends []PlayerID `json:"friends"` // at most FriendsMost
+		Claimed bool       `json:"claimed,omitempty"`
+	}
+)
+
+// Stamp orders what regions set of a player. Whoever sets something makes it newer than
+// what it knew, so no clock decides what came after what; of two that did not know of each other
+// the higher number counts, then the region whose name comes later. The zero value is
+// older than all.
+type Stamp struct {
+	Number int64    `json:"number"` // about the milliseconds since 1970 at which it was set
+	Region RegionID `json:"region"` // that set it
+}
+
+// Newer says whether the stamp is newer than another.
+func (s Stamp) Newer(than Stamp) bool {
+	return s.Number > than.Number || s.Number == than.Number && s.Region > than.Region
+}
+
+// Next is a stamp of a region that is newer than this one.
+func (s Stamp) Next(r RegionID, now time.Time) Stamp {
+	return Stamp{Number: max(s.Number+1, now.UnixMilli()), Region: r}
+}
+
 // EventParked is an event that a consumer could not apply.
 type EventParked struct {
 	EventRecord        // where it stands in its stream
@@ -191,7 +230,7 @@ func MakeEvent(e Event, data any) (Event, error) {
 // Check says what is wrong with an event: Invalid, with field. It does not read its
 // data, whose schema is checked by tests.
 func (e Event) Check() error {
-	most := EventDataMost
+	most := e.Type.dataMost()
 	if e.Stream == StreamCopies {
 		most = CopyDataMost
 	}
@@ -216,6 +255,14 @@ func (e Event) Check() error {
 	case StreamParked:
 	}
 	return AtField(Invalid, "stream", "%.20q takes no events", e.Stream)
+}
+
+// dataMost is how many bytes of data an event of a type may have.
+func (t EventType) dataMost() int {
+	if t == EventPlayerFriends {
+		return EventFriendsMost
+	}
+	return EventDataMost
 }
 
 // Check says what is wrong with a type.

@@ -1,9 +1,11 @@
 package contract
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,22 +16,40 @@ import (
 // FriendStore tests a friend.Store. open makes an empty one for each case, with
 // room for 10 players and 2,000 entries of lists.
 func FriendStore(t *testing.T, open func(t *testing.T) friend.Store) {
-	for name, run := range map[string]func(*testing.T, friend.Store){
+	for name, run := range map[string]func(*testing.T, friendStore){
 		"who set nothing has an empty record":    friendNothing,
 		"list and privacy are kept apart":        friendKept,
 		"friends are mutual or do not count":     friendMutual,
 		"when a friend was seen is kept":         friendSeen,
 		"past its room it refuses, and says so":  friendFull,
+		"the newest stamp counts":                friendStamps,
 		"writers and readers at once are served": friendRace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run(t, open(t))
+			run(t, friendStore{open(t), new(atomic.Int64)})
 		})
 	}
 }
 
-func friendNothing(t *testing.T, s friend.Store) {
+// friendStore sets everything later than what it set before.
+type friendStore struct {
+	friend.Store
+
+	now *atomic.Int64
+}
+
+func (s friendStore) SetFriends(ctx context.Context, p throng.PlayerID, friends []throng.PlayerID, claimed bool) error {
+	_, err := s.Store.SetFriends(ctx, p, friends, claimed, throng.Stamp{Number: s.now.Add(1), Region: "eu"})
+	return err
+}
+
+func (s friendStore) SetPrivacy(ctx context.Context, p throng.PlayerID, privacy throng.Privacy) error {
+	_, err := s.Store.SetPrivacy(ctx, p, privacy, throng.Stamp{Number: s.now.Add(1), Region: "eu"})
+	return err
+}
+
+func friendNothing(t *testing.T, s friendStore) {
 	ctx := t.Context()
 	r := must(s.Record(ctx, "ada"))(t)
 	if len(r.Friends) != 0 || r.Claimed || r.Privacy != "" {
@@ -41,7 +61,7 @@ func friendNothing(t *testing.T, s friend.Store) {
 	must(s.Seen(ctx, "ada", partyTime))(t)
 }
 
-func friendKept(t *testing.T, s friend.Store) {
+func friendKept(t *testing.T, s friendStore) {
 	ctx := t.Context()
 	check(t, s.SetFriends(ctx, "ada", []throng.PlayerID{"bo", "cy"}, false))
 	check(t, s.SetPrivacy(ctx, "ada", throng.PrivacyFriends))
@@ -58,7 +78,7 @@ func friendKept(t *testing.T, s friend.Store) {
 	}
 }
 
-func friendMutual(t *testing.T, s friend.Store) {
+func friendMutual(t *testing.T, s friendStore) {
 	ctx := t.Context()
 	check(t, s.SetFriends(ctx, "ada", []throng.PlayerID{"bo", "cy", "dee"}, false))
 	check(t, s.SetFriends(ctx, "bo", []throng.PlayerID{"ada"}, false))
@@ -78,7 +98,7 @@ func friendMutual(t *testing.T, s friend.Store) {
 	}
 }
 
-func friendSeen(t *testing.T, s friend.Store) {
+func friendSeen(t *testing.T, s friendStore) {
 	ctx := t.Context()
 	check(t, s.SetFriends(ctx, "ada", []throng.PlayerID{"bo"}, false))
 	check(t, s.SetFriends(ctx, "bo", []throng.PlayerID{"ada"}, false))
@@ -95,7 +115,7 @@ func friendSeen(t *testing.T, s friend.Store) {
 	}
 }
 
-func friendFull(t *testing.T, s friend.Store) {
+func friendFull(t *testing.T, s friendStore) {
 	ctx := t.Context()
 	long := make([]throng.PlayerID, 1000)
 	for i := range long {
@@ -117,7 +137,62 @@ func friendFull(t *testing.T, s friend.Store) {
 	}
 }
 
-func friendRace(t *testing.T, s friend.Store) {
+// Whatever the order in which a list and a setting come, and however often, those with
+// the newest stamps stay; also when they are as if nothing was ever set.
+func friendStamps(t *testing.T, s friendStore) {
+	ctx := t.Context()
+	stamp := func(n int64, r throng.RegionID) throng.Stamp {
+		return throng.Stamp{Number: 1_800_000_000_000 + n, Region: r}
+	}
+	settings := []struct {
+		at      throng.Stamp
+		privacy throng.Privacy
+		friends []throng.PlayerID
+	}{
+		{stamp(1, "us"), throng.PrivacyNobody, []throng.PlayerID{"bo"}},
+		{stamp(2, "ap"), throng.PrivacyFriends, []throng.PlayerID{"bo", "cy"}},
+		{stamp(2, "eu"), throng.PrivacyEveryone, nil},
+	}
+	orders := [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}, {2, 2, 0, 0, 1, 2}}
+	for i, order := range orders {
+		p := throng.PlayerID(fmt.Sprint("p", i))
+		newest := -1
+		for _, n := range order {
+			is := settings[n]
+			for what, set := range map[string]bool{
+				"privacy": must(s.Store.SetPrivacy(ctx, p, is.privacy, is.at))(t),
+				"list":    must(s.Store.SetFriends(ctx, p, is.friends, false, is.at))(t),
+			} {
+				if set != (n > newest) {
+					t.Errorf("%v: %s of %v was set: %t", order, what, is.at, set)
+				}
+			}
+			newest = max(newest, n)
+		}
+		r := must(s.Record(ctx, p))(t)
+		if r.Privacy != "" && r.Privacy != throng.PrivacyEveryone || len(r.Friends) != 0 || r.FriendsAt != settings[2].at || r.PrivacyAt != settings[2].at {
+			t.Errorf("%v: got %+v, want the last of them", order, r)
+		}
+		if must(s.Seen(ctx, p, partyTime))(t) {
+			t.Errorf("%v: there is a record of who set nothing", order)
+		}
+	}
+	// They take no room, and what is set later counts.
+	for i := range 10 {
+		p := throng.PlayerID(fmt.Sprint("p", i))
+		if !must(s.Store.SetPrivacy(ctx, p, throng.PrivacyNobody, stamp(3, "ap")))(t) {
+			t.Errorf("a later setting of %s was not kept", p)
+		}
+		if r := must(s.Record(ctx, p))(t); r.Privacy != throng.PrivacyNobody || r.PrivacyAt != stamp(3, "ap") {
+			t.Errorf("%s: got %+v, want nobody", p, r)
+		}
+		if !must(s.Seen(ctx, p, partyTime))(t) {
+			t.Errorf("there is no record of %s", p)
+		}
+	}
+}
+
+func friendRace(t *testing.T, s friendStore) {
 	ctx := t.Context()
 	var group sync.WaitGroup
 	fine := func(err error) {

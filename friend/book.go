@@ -14,6 +14,9 @@ type Config struct {
 	Store     Store            // required
 	Presences Presences        // required
 	Now       func() time.Time // nil: time.Now
+	Region    throng.RegionID  // that sets what is set here
+	// Tell tells the other regions; it does not wait. Nil: they are not told.
+	Tell func(throng.Event)
 }
 
 // Book is who is whose friend and who may see whom. Its methods may be called by
@@ -22,7 +25,10 @@ type Book struct {
 	store     Store
 	presences Presences
 	now       func() time.Time
+	region    throng.RegionID
+	tell      func(throng.Event)
 	quiet     quiet
+	told      told
 }
 
 // New makes a Book.
@@ -30,7 +36,7 @@ func New(c Config) (*Book, error) {
 	if c.Store == nil || c.Presences == nil {
 		return nil, throng.Errorf(throng.Invalid, "friends need a store and presences")
 	}
-	b := &Book{store: c.Store, presences: c.Presences, now: c.Now}
+	b := &Book{store: c.Store, presences: c.Presences, now: c.Now, region: c.Region, tell: c.Tell}
 	if b.now == nil {
 		b.now = time.Now
 	}
@@ -60,8 +66,7 @@ func (b *Book) SetFriends(ctx context.Context, p throng.PlayerID, names []string
 	if r.Claimed {
 		return nil, throng.AtField(throng.Denied, "friends", "come with the access token of %s, and can't be set", p)
 	}
-	defer b.quiet.forget(p)
-	return list, b.store.SetFriends(ctx, p, list, false)
+	return list, b.setFriends(ctx, p, r, list, false)
 }
 
 // Claim takes in the list that an access token brought. It takes the place of
@@ -77,8 +82,7 @@ func (b *Book) Claim(ctx context.Context, p throng.PlayerID, friends []throng.Pl
 	if r.Claimed && slices.Equal(r.Friends, list) {
 		return nil
 	}
-	defer b.quiet.forget(p)
-	return b.store.SetFriends(ctx, p, list, true)
+	return b.setFriends(ctx, p, r, list, true)
 }
 
 // tidy returns a list sorted, each once, without the player himself.
@@ -96,7 +100,11 @@ func (b *Book) Friends(ctx context.Context, p throng.PlayerID) ([]throng.PlayerI
 
 // SetPrivacy says who may see where the player is.
 func (b *Book) SetPrivacy(ctx context.Context, p throng.PlayerID, privacy throng.Privacy) error {
-	return b.store.SetPrivacy(ctx, p, privacy)
+	r, err := b.store.Record(ctx, p)
+	if err != nil {
+		return err
+	}
+	return b.setPrivacy(ctx, p, r, privacy)
 }
 
 // Privacy returns what the player set, throng.PrivacyEveryone if he did not.
@@ -109,8 +117,15 @@ func (b *Book) Privacy(ctx context.Context, p throng.PlayerID) (throng.Privacy, 
 func (b *Book) Seen(ctx context.Context, p throng.PlayerID) error {
 	now := b.now()
 	known, err := b.store.Seen(ctx, p, now)
-	if err == nil && !known {
+	switch {
+	case err == nil && !known:
 		b.quiet.add(p, now)
+	case err == nil && b.tell != nil && b.told.due(p, now):
+		var r Record
+		if r, err = b.store.Record(ctx, p); err == nil {
+			b.tellFriends(p, r.Friends, r.Claimed, r.FriendsAt)
+			b.tellPrivacy(p, r.Privacy, r.PrivacyAt)
+		}
 	}
 	return err
 }

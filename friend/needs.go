@@ -13,6 +13,8 @@ type Record struct {
 	Friends []throng.PlayerID // sorted, each once
 	Claimed bool              // the list came with an access token
 	Privacy throng.Privacy    // empty: throng.PrivacyEveryone
+	// When the list and the setting were set, as far as that is remembered.
+	FriendsAt, PrivacyAt throng.Stamp
 }
 
 // Friend is a mutual friend.
@@ -22,14 +24,19 @@ type Friend struct {
 	Seen    time.Time      // when he last joined something; zero: not known
 }
 
+// StampTime is for how long at least it is remembered when something was set that is
+// as if it never was: who follows other regions begins a day back.
+const StampTime = 8 * 24 * time.Hour
+
 // Store keeps records. Every operation is atomic and can be repeated.
 type Store interface {
 	// Record returns what is known of a player.
 	Record(ctx context.Context, p throng.PlayerID) (Record, error)
-	// SetFriends replaces the player's list. Unavailable: there is no room.
-	SetFriends(ctx context.Context, p throng.PlayerID, friends []throng.PlayerID, claimed bool) error
-	// SetPrivacy replaces the player's setting. Unavailable: there is no room.
-	SetPrivacy(ctx context.Context, p throng.PlayerID, privacy throng.Privacy) error
+	// SetFriends replaces the player's list unless that has the same stamp or a newer
+	// one, and says whether it did. Unavailable: there is no room.
+	SetFriends(ctx context.Context, p throng.PlayerID, friends []throng.PlayerID, claimed bool, at throng.Stamp) (set bool, err error)
+	// SetPrivacy replaces the player's setting likewise. Unavailable: there is no room.
+	SetPrivacy(ctx context.Context, p throng.PlayerID, privacy throng.Privacy, at throng.Stamp) (set bool, err error)
 	// Seen says that the player was here, which is kept of those who have a record,
 	// and returns whether he has one.
 	Seen(ctx context.Context, p throng.PlayerID, at time.Time) (known bool, err error)

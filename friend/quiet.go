@@ -35,6 +35,27 @@ func (q *quiet) forget(p throng.PlayerID) {
 	delete(q.of, p)
 }
 
+// told remembers of whom all was told of late, since a region that knows where a player
+// is has to know who may see it. Full: it forgets all.
+type told struct {
+	mu sync.Mutex
+	of map[throng.PlayerID]time.Time // when
+}
+
+// due says whether a player is to be told of again, and remembers that he was.
+func (t *told) due(p throng.PlayerID, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at, ok := t.of[p]; ok && now.Sub(at) < toldEvery {
+		return false
+	}
+	if t.of == nil || len(t.of) >= quietMost {
+		t.of = make(map[throng.PlayerID]time.Time)
+	}
+	t.of[p] = now
+	return true
+}
+
 // take says whether the player was added a moment ago, and forgets him.
 func (q *quiet) take(p throng.PlayerID, now time.Time) bool {
 	q.mu.Lock()

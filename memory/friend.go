@@ -25,7 +25,13 @@ type Friends struct {
 	mu      sync.RWMutex
 	records map[throng.PlayerID]*friendRecord
 	entries int // of all lists together
+	// forgotten is when things were set that are as if they never were. Full: all of it
+	// is forgotten.
+	forgotten map[throng.PlayerID]*friendRecord
 }
+
+// mostForgotten bounds what is remembered of them.
+const mostForgotten = 1 << 17
 
 type friendRecord struct {
 	friend.Record
@@ -41,6 +47,7 @@ func NewFriends(records, entries int) *Friends {
 		mostRecords: cmp.Or(records, DefaultFriendRecords),
 		mostEntries: cmp.Or(entries, DefaultFriendEntries),
 		records:     map[throng.PlayerID]*friendRecord{},
+		forgotten:   map[throng.PlayerID]*friendRecord{},
 	}
 }
 
@@ -48,7 +55,7 @@ func NewFriends(records, entries int) *Friends {
 func (f *Friends) Record(_ context.Context, p throng.PlayerID) (friend.Record, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	r := f.records[p]
+	r := cmp.Or(f.records[p], f.forgotten[p])
 	if r == nil {
 		return friend.Record{}, nil
 	}
@@ -56,41 +63,57 @@ func (f *Friends) Record(_ context.Context, p throng.PlayerID) (friend.Record, e
 }
 
 // SetFriends replaces the player's list.
-func (f *Friends) SetFriends(_ context.Context, p throng.PlayerID, friends []throng.PlayerID, claimed bool) error {
+func (f *Friends) SetFriends(_ context.Context, p throng.PlayerID, friends []throng.PlayerID, claimed bool, at throng.Stamp) (bool, error) {
 	list := slices.Clip(slices.Sorted(slices.Values(friends)))
-	return f.edit(p, func(r *friendRecord) { r.Friends, r.Claimed = list, claimed })
+	return f.edit(p, func(r *friendRecord) bool {
+		newer := at.Newer(r.FriendsAt)
+		r.Friends, r.Claimed, r.FriendsAt = list, claimed, at
+		return newer
+	})
 }
 
 // SetPrivacy replaces the player's setting.
-func (f *Friends) SetPrivacy(_ context.Context, p throng.PlayerID, privacy throng.Privacy) error {
-	return f.edit(p, func(r *friendRecord) { r.Privacy = privacy })
+func (f *Friends) SetPrivacy(_ context.Context, p throng.PlayerID, privacy throng.Privacy, at throng.Stamp) (bool, error) {
+	return f.edit(p, func(r *friendRecord) bool {
+		newer := at.Newer(r.PrivacyAt)
+		r.Privacy, r.PrivacyAt = privacy, at
+		return newer
+	})
 }
 
-// edit changes a copy of a player's record and keeps it if there is room.
-func (f *Friends) edit(p throng.PlayerID, change func(*friendRecord)) error {
+// edit changes a copy of a player's record and keeps it if it is newer and there is room.
+func (f *Friends) edit(p throng.PlayerID, change func(*friendRecord) (newer bool)) (set bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old := f.records[p]
 	var next friendRecord
-	if old != nil {
-		next = *old
+	if before := cmp.Or(old, f.forgotten[p]); before != nil {
+		next = *before
 	}
 	before := len(next.Friends)
-	change(&next)
+	if !change(&next) {
+		return false, nil
+	}
 	grown := len(next.Friends) - before
 	empty := len(next.Friends) == 0 && !next.Claimed && (next.Privacy == "" || next.Privacy == throng.PrivacyEveryone)
 	switch {
 	case empty:
 		delete(f.records, p)
+		if len(f.forgotten) >= mostForgotten {
+			clear(f.forgotten)
+		}
+		next.Privacy = ""
+		f.forgotten[p] = &next
 	case old == nil && len(f.records) >= f.mostRecords:
-		return throng.RetryLater(throng.Unavailable, time.Minute, "the lists of %d players are kept, which is the most", f.mostRecords)
+		return false, throng.RetryLater(throng.Unavailable, time.Minute, "the lists of %d players are kept, which is the most", f.mostRecords)
 	case grown > 0 && f.entries+grown > f.mostEntries:
-		return throng.RetryLater(throng.Unavailable, time.Minute, "the lists have %d entries, which is the most", f.entries)
+		return false, throng.RetryLater(throng.Unavailable, time.Minute, "the lists have %d entries, which is the most", f.entries)
 	default:
 		f.records[p] = &next
+		delete(f.forgotten, p)
 	}
 	f.entries += grown
-	return nil
+	return true, nil
 }
 
 // Seen says that the player was here.

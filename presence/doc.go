@@ -10,6 +10,9 @@
 // the log of each region by itself, and has seats of its own region evicted of whose
 // players another region knows a higher epoch (evict.go).
 //
+// What players set (who may see them, their lists of friends) comes in the same logs, the
+// own region's too, and is handed to package friend (settings.go), which keeps the newest.
+//
 // Of its own region the session registry knows better. What that region's log says is
 // followed only to know without asking whose seats there may be older.
 //

@@ -8,6 +8,7 @@ import (
 
 type metrics struct {
 	changes   *prometheus.CounterVec // by region and verdict
+	settings  *prometheus.CounterVec // by region and result
 	evictions prometheus.Counter
 	failures  prometheus.Counter
 }
@@ -17,6 +18,9 @@ func newMetrics(reg prometheus.Registerer, p *Presence) (*metrics, error) {
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "throng_presence_changes_total", Help: "What was said of players' presence, by region, and what became of it: applied, known, late, full, or strange.",
 		}, []string{"region", "verdict"}),
+		settings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "throng_presence_settings_total", Help: "What regions told of players' settings, and what became of it: applied, strange, or failed, which is tried again.",
+		}, []string{"region", "result"}),
 		evictions: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "throng_presence_evictions_total", Help: "Seats of this region whose eviction was ordered because the player joined later in another one.",
 		}),
@@ -27,7 +31,7 @@ func newMetrics(reg prometheus.Registerer, p *Presence) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{m.changes, m.evictions, m.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	all := []prometheus.Collector{m.changes, m.settings, m.evictions, m.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "throng_presence_players", Help: "Players of whom something is known of other regions.",
 	}, func() float64 { return float64(p.others.Players()) })}
 	for _, id := range p.regions() {

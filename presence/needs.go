@@ -17,6 +17,14 @@ type Log interface {
 	Tail(ctx context.Context, s throng.Stream, since time.Time, take func(batch []throng.EventRecord, strange int), heard func(time.Time)) error
 }
 
+// Settings is the own region's record of who may see whom.
+type Settings interface {
+	// Apply takes in what a region told of a player's settings; what is older than what
+	// is known changes nothing, and no repetition does. Invalid: it makes no sense. Any other error: it
+	// has to be tried again.
+	Apply(ctx context.Context, e throng.Event) error
+}
+
 // Registry is the own region's record of seats.
 type Registry interface {
 	// EvictOlder orders the eviction of the player's seat if its epoch is lower, and says

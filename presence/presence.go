@@ -26,7 +26,8 @@ type Config struct {
 	// Logs are those of all regions, the own one's too; at most throng.MaxRegions.
 	Logs     map[throng.RegionID]Log
 	Registry Registry
-	Most     int // players of each table; see NewTable
+	Settings Settings // nil: what regions tell of settings is passed over
+	Most     int      // players of each table; see NewTable
 	Now      func() time.Time
 	Logger   *slog.Logger
 	Metrics  prometheus.Registerer // nil: not registered
@@ -43,7 +44,8 @@ type Presence struct {
 	mu    sync.Mutex
 	heard map[throng.RegionID]time.Time // guarded by mu; as of when a region's copy is whole
 
-	evict evictions
+	evict    evictions
+	settings chan setting // full: who tells of one waits
 }
 
 // New makes a Presence that knows nothing until Run. Invalid: something is missing.
@@ -54,7 +56,7 @@ func New(cfg Config) (*Presence, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p := &Presence{cfg: cfg, begun: cfg.Now(), heard: map[throng.RegionID]time.Time{}, evict: newEvictions()}
+	p := &Presence{cfg: cfg, begun: cfg.Now(), heard: map[throng.RegionID]time.Time{}, evict: newEvictions(), settings: make(chan setting, mostSettings)}
 	var others []throng.RegionID
 	for id := range cfg.Logs {
 		if id != cfg.Own {
@@ -99,6 +101,9 @@ func (p *Presence) Run(ctx context.Context) error {
 	}
 	all.Go(func() { p.sweep(ctx) })
 	all.Go(func() { p.evictAll(ctx) })
+	if p.cfg.Settings != nil {
+		all.Go(func() { p.applySettings(ctx) })
+	}
 	all.Wait()
 	return nil
 }
@@ -137,6 +142,12 @@ func (p *Presence) take(ctx context.Context, id throng.RegionID, batch []throng.
 		table = p.own
 	}
 	for _, e := range batch {
+		if isSetting(e.Event) {
+			if p.cfg.Settings != nil {
+				p.setting(ctx, setting{id, e.Event})
+			}
+			continue
+		}
 		c, err := ChangeOf(e.Event)
 		if err != nil || c.Session.Region() != id {
 			counts[Strange]++

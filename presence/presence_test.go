@@ -113,6 +113,7 @@ type rig struct {
 	*Presence
 	eu, us   *fakeLog // eu is the own region
 	registry *fakeRegistry
+	settings *fakeSettings
 	metrics  *prometheus.Registry
 }
 
@@ -120,10 +121,10 @@ type rig struct {
 func follows(t *testing.T, run func(r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{eu: newFakeLog(), us: newFakeLog(), registry: &fakeRegistry{seats: map[throng.PlayerID]throng.Epoch{}}, metrics: prometheus.NewRegistry()}
+		r := &rig{eu: newFakeLog(), us: newFakeLog(), registry: &fakeRegistry{seats: map[throng.PlayerID]throng.Epoch{}}, settings: &fakeSettings{}, metrics: prometheus.NewRegistry()}
 		var err error
 		r.Presence, err = New(Config{
-			Own: "eu", Logs: map[throng.RegionID]Log{"eu": r.eu, "us": r.us}, Registry: r.registry, Now: now, Logger: slog.New(slog.DiscardHandler), Metrics: r.metrics,
+			Own: "eu", Logs: map[throng.RegionID]Log{"eu": r.eu, "us": r.us}, Registry: r.registry, Settings: r.settings, Now: now, Logger: slog.New(slog.DiscardHandler), Metrics: r.metrics,
 		})
 		if err != nil {
 			t.Fatal(err)

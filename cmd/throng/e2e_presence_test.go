@@ -342,6 +342,77 @@ func TestOneSeatInAllRegions(t *testing.T) {
 	}
 }
 
+// set sets who may see a player, and his friends, at the i-th region.
+func (r *twoRegions) set(i int, player throng.PlayerID, privacy throng.Privacy, friends ...throng.PlayerID) {
+	r.t.Helper()
+	door := r.all[i].as(player, api.RolePlayer)
+	if err := door.SetPrivacy(r.t.Context(), player, privacy); err != nil {
+		r.t.Errorf("privacy of %s at %s: %v", player, r.list[i].id, err)
+	}
+	if len(friends) > 0 {
+		if _, err := door.SetFriends(r.t.Context(), player, friends); err != nil {
+			r.t.Errorf("friends of %s at %s: %v", player, r.list[i].id, err)
+		}
+	}
+}
+
+// privacy is what a region knows of whom a player lets see him.
+func (r *twoRegions) privacy(i int, player throng.PlayerID) throng.Privacy {
+	r.t.Helper()
+	p, err := r.all[i].as(player, api.RolePlayer).Privacy(r.t.Context(), player)
+	if err != nil {
+		r.t.Errorf("privacy of %s at %s: %v", player, r.list[i].id, err)
+	}
+	return throng.Privacy(p.Presence)
+}
+
+// TestPrivacyInAllRegions: who hides in one region is hidden in both, a friendship
+// counts in both wherever it was made, and what was set while they did not hear each other
+// is the same in both once they do.
+func TestPrivacyInAllRegions(t *testing.T) {
+	t.Parallel()
+	r := startTwoRegions(t)
+	// seen says whether both regions know where ada is, and whether they show it.
+	seen := func(want bool) func() bool {
+		return func() bool {
+			for i := range r.list {
+				op, err := r.all[i].as("op", api.RoleOperator).Presence(t.Context(), "ada")
+				if err != nil || op.State != "playing" || (r.where(i, "ada").State == "playing") != want {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	r.set(0, "ada", throng.PrivacyNobody)
+	eventually(t, equalWithin(), "both know that ada hides", func() bool { return r.privacy(1, "ada") == throng.PrivacyNobody })
+	ada := r.enter(1, "arena", "ada", "one")
+	defer ada.stop()
+	eventually(t, equalWithin(), "both know where ada is, and neither shows it", seen(false))
+
+	r.set(1, "ada", throng.PrivacyFriends, "watcher")
+	r.set(0, "watcher", throng.PrivacyEveryone, "ada")
+	eventually(t, equalWithin(), "both show it to her friend", seen(true))
+	r.set(0, "watcher", throng.PrivacyEveryone, "bo")
+	eventually(t, equalWithin(), "neither does to who is none any more", seen(false))
+
+	for i := range r.list {
+		r.kafka[i].cut()
+	}
+	r.set(0, "ada", throng.PrivacyEveryone)
+	r.set(1, "ada", throng.PrivacyNobody)
+	if here, there := r.privacy(0, "ada"), r.privacy(1, "ada"); here != throng.PrivacyEveryone || there != throng.PrivacyNobody {
+		t.Errorf("cut off from each other they have %s and %s", here, there)
+	}
+	for i := range r.list {
+		r.kafka[i].heal()
+	}
+	eventually(t, equalWithin(), "both have what was set last", func() bool {
+		return r.privacy(0, "ada") == throng.PrivacyNobody && r.privacy(1, "ada") == throng.PrivacyNobody
+	})
+	eventually(t, equalWithin(), "and hide her", seen(false))
+}
+
 // TestJoinsInTwoRegionsAtOnce: of a player's joins in two regions at once one stays, the
 // one with the later epoch, whoever hears whom when; with THRONG_SOAK a thousand times.
 func TestJoinsInTwoRegionsAtOnce(t *testing.T) {

@@ -82,7 +82,7 @@ type control struct {
 // newControl connects the parts. It starts nothing.
 func newControl(cfg controlConfig) (*control, error) {
 	c := &control{cfg: cfg}
-	for _, build := range []func() error{c.buildReplicas, c.buildEvents, c.buildCatalog, c.buildRegistry, c.buildAbroad, c.buildOwn, c.buildHome, c.buildSocial, c.buildMatch, c.buildDoor, c.buildConsumers} {
+	for _, build := range []func() error{c.buildReplicas, c.buildEvents, c.buildCatalog, c.buildRegistry, c.buildSocial, c.buildAbroad, c.buildOwn, c.buildHome, c.buildMatch, c.buildDoor, c.buildConsumers} {
 		if err := build(); err != nil {
 			return nil, err
 		}
@@ -188,7 +188,11 @@ func (c *control) buildSocial() (err error) {
 	if err != nil {
 		return err
 	}
-	c.friends, err = friend.New(friend.Config{Store: c.cfg.stores.friends, Presences: c.registry})
+	cfg := friend.Config{Store: c.cfg.stores.friends, Presences: c.registry, Region: c.cfg.region.ID}
+	if len(c.cfg.kafkas) > 0 && c.events != nil { // there are others to tell
+		cfg.Tell = c.events.Publish
+	}
+	c.friends, err = friend.New(cfg)
 	return err
 }
 

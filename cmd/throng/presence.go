@@ -110,7 +110,7 @@ func newAbroad(c *control, urls map[throng.RegionID]string) (*abroad, error) {
 		}
 		logs[id] = log
 	}
-	p, err := presence.New(presence.Config{Own: c.cfg.region.ID, Logs: logs, Registry: c.registry, Logger: logger, Metrics: c.cfg.metrics})
+	p, err := presence.New(presence.Config{Own: c.cfg.region.ID, Logs: logs, Registry: c.registry, Settings: c.friends, Logger: logger, Metrics: c.cfg.metrics})
 	return &abroad{p}, err
 }
 
