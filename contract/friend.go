@@ -140,10 +140,7 @@ func friendFull(t *testing.T, s friendStore) {
 // Whatever the order in which a list and a setting come, and however often, those with
 // the newest stamps stay; also when they are as if nothing was ever set.
 func friendStamps(t *testing.T, s friendStore) {
-	ctx := t.Context()
-	stamp := func(n int64, r throng.RegionID) throng.Stamp {
-		return throng.Stamp{Number: 1_800_000_000_000 + n, Region: r}
-	}
+	ctx, stamp := t.Context(), friendStamp
 	settings := []struct {
 		at      throng.Stamp
 		privacy throng.Privacy
@@ -177,7 +174,19 @@ func friendStamps(t *testing.T, s friendStore) {
 			t.Errorf("%v: there is a record of who set nothing", order)
 		}
 	}
-	// They take no room, and what is set later counts.
+	friendLater(t, s)
+}
+
+// friendStamp is the n-th of a region.
+func friendStamp(n int64, r throng.RegionID) throng.Stamp {
+	return throng.Stamp{Number: 1_800_000_000_000 + n, Region: r}
+}
+
+// friendLater: those who set nothing in the end take no room, and what is set later
+// counts.
+func friendLater(t *testing.T, s friendStore) {
+	t.Helper()
+	ctx, stamp := t.Context(), friendStamp
 	for i := range 10 {
 		p := throng.PlayerID(fmt.Sprint("p", i))
 		if !must(s.Store.SetPrivacy(ctx, p, throng.PrivacyNobody, stamp(3, "ap")))(t) {

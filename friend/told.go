@@ -94,45 +94,54 @@ func (b *Book) Apply(ctx context.Context, e throng.Event) error {
 	if err != nil {
 		return err
 	}
-	read := func(data any) error {
-		if err := json.Unmarshal(e.Data, data); err != nil {
-			return throng.AtField(throng.Invalid, "data", "is not of %s: %w", e.Type, err)
-		}
-		return nil
-	}
 	defer b.quiet.forget(p)
 	switch e.Type { //nolint:exhaustive // others are none
 	case throng.EventPlayerPrivacy:
-		var d throng.PlayerPrivacy
-		if err = read(&d); err == nil {
-			err = b.check(d.Stamp)
-		}
-		if err == nil {
-			d.Presence, err = throng.ParsePrivacy("presence", string(d.Presence))
-		}
-		if err == nil {
-			_, err = b.store.SetPrivacy(ctx, p, d.Presence, d.Stamp)
-		}
+		return b.applyPrivacy(ctx, p, e)
 	case throng.EventPlayerFriends:
-		var d throng.PlayerFriends
-		if err = read(&d); err == nil {
-			err = b.check(d.Stamp)
-		}
-		for i, f := range d.Friends {
-			if err == nil {
-				_, err = throng.ParsePlayerID(fmt.Sprintf("friends[%d]", i), string(f))
-			}
-		}
-		if list := tidy(p, slices.Clone(d.Friends)); err == nil {
-			if len(list) > throng.FriendsMost {
-				return throng.AtField(throng.Invalid, "friends", "has %d players, at most %d are allowed", len(list), throng.FriendsMost)
-			}
-			_, err = b.store.SetFriends(ctx, p, list, d.Claimed, d.Stamp)
-		}
-	default:
-		err = throng.AtField(throng.Invalid, "type", "%s tells of no settings", e.Type)
+		return b.applyFriends(ctx, p, e)
+	}
+	return throng.AtField(throng.Invalid, "type", "%s tells of no settings", e.Type)
+}
+
+func (b *Book) applyPrivacy(ctx context.Context, p throng.PlayerID, e throng.Event) error {
+	var d throng.PlayerPrivacy
+	if err := json.Unmarshal(e.Data, &d); err != nil {
+		return badData(e, err)
+	}
+	if err := b.check(d.Stamp); err != nil {
+		return err
+	}
+	privacy, err := throng.ParsePrivacy("presence", string(d.Presence))
+	if err == nil {
+		_, err = b.store.SetPrivacy(ctx, p, privacy, d.Stamp)
 	}
 	return err
+}
+
+func (b *Book) applyFriends(ctx context.Context, p throng.PlayerID, e throng.Event) error {
+	var d throng.PlayerFriends
+	if err := json.Unmarshal(e.Data, &d); err != nil {
+		return badData(e, err)
+	}
+	if err := b.check(d.Stamp); err != nil {
+		return err
+	}
+	for i, f := range d.Friends {
+		if _, err := throng.ParsePlayerID(fmt.Sprintf("friends[%d]", i), string(f)); err != nil {
+			return err
+		}
+	}
+	list := tidy(p, slices.Clone(d.Friends))
+	if len(list) > throng.FriendsMost {
+		return throng.AtField(throng.Invalid, "friends", "has %d players, at most %d are allowed", len(list), throng.FriendsMost)
+	}
+	_, err := b.store.SetFriends(ctx, p, list, d.Claimed, d.Stamp)
+	return err
+}
+
+func badData(e throng.Event, err error) error {
+	return throng.AtField(throng.Invalid, "data", "is not of %s: %w", e.Type, err)
 }
 
 // check says what is wrong with a stamp: one from far ahead would be the newest for
