@@ -31,25 +31,28 @@ type benchGatewayCmd struct {
 	Garbage int           `default:"10" help:"How many times as many datagrams the flood has: random bytes, forged first packets, first packets sent again from elsewhere, payloads of nobody."`
 	For     time.Duration `default:"2s" help:"How long each rate, and each latency, is measured."`
 	Runs    int           `default:"3" help:"How often; the medians are told."`
+	Beside  string        `help:"Another proxy to measure in the same runs: a command, in which PORT stands for the UDP port of 127.0.0.1 where it is to listen and SERVER for the address it passes on to." placeholder:"COMMAND"`
 	JSON    bool          `help:"Print the report as JSON."`
 }
 
 // gatewayReport is what it prints.
 type gatewayReport struct {
 	Flows        int     `json:"flows"`
-	FlowsMB      float64 `json:"flows_mb"`      // resident, more than without any
-	ResidentMB   float64 `json:"resident_mb"`   // with all flows
-	GatewayUS    float64 `json:"gateway_us"`    // CPU for each datagram that is passed
-	RawUS        float64 `json:"raw_us"`        // of the same calls of the kernel without a look
-	PerCore      float64 `json:"per_core"`      // datagrams a second
-	RawPerCore   float64 `json:"raw_per_core"`  //
-	OfRaw        float64 `json:"of_raw"`        // PerCore of RawPerCore, the median of the runs
-	Forged       int     `json:"forged"`        // that were sent
-	ForgedSeen   float64 `json:"forged_seen"`   // that the gateway judged so; the kernel had no room for the others
-	ForgedPassed int64   `json:"forged_passed"` // that reached the server
-	ForgedUS     float64 `json:"forged_us"`     // CPU for each
-	ForgedFlows  float64 `json:"forged_flows"`  // that they made
-	ForgedBytes  int64   `json:"forged_answer"` // bytes that came back for them
+	FlowsMB      float64 `json:"flows_mb"`            // resident, more than without any
+	ResidentMB   float64 `json:"resident_mb"`         // with all flows
+	GatewayUS    float64 `json:"gateway_us"`          // CPU for each datagram that is passed
+	RawUS        float64 `json:"raw_us"`              // of the same calls of the kernel without a look
+	PerCore      float64 `json:"per_core"`            // datagrams a second
+	RawPerCore   float64 `json:"raw_per_core"`        //
+	OfRaw        float64 `json:"of_raw"`              // PerCore of RawPerCore, the median of the runs
+	BesideUS     float64 `json:"beside_us,omitempty"` // of the other proxy
+	OfBeside     float64 `json:"of_beside,omitempty"` // PerCore beside the other proxy's, the median of the runs
+	Forged       int     `json:"forged"`              // that were sent
+	ForgedSeen   float64 `json:"forged_seen"`         // that the gateway judged so; the kernel had no room for the others
+	ForgedPassed int64   `json:"forged_passed"`       // that reached the server
+	ForgedUS     float64 `json:"forged_us"`           // CPU for each
+	ForgedFlows  float64 `json:"forged_flows"`        // that they made
+	ForgedBytes  int64   `json:"forged_answer"`       // bytes that came back for them
 
 	// Half is at half of what the gateway passed in a second when it was sent as
 	// much as the machine can.
@@ -92,6 +95,7 @@ type gatewayBench struct {
 	nobody  *net.UDPConn // likewise; the flood's
 	gateway *child
 	raw     *child
+	beside  *child // nil: none
 	metrics string // URL
 	request func() ([]byte, error)
 	ears    ears
@@ -131,6 +135,28 @@ func (b *gatewayBench) spawn(args ...string) (*child, error) {
 		return nil, fmt.Errorf("%s did not say where it listens: %w", args[0], err)
 	}
 	return p, nil
+}
+
+// spawnAll starts what is measured.
+func (b *gatewayBench) spawnAll(keys string, server netip.AddrPort) error {
+	free, err := (&net.ListenConfig{}).Listen(b.e.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	b.metrics = "http://" + free.Addr().String()
+	if err := free.Close(); err != nil {
+		return err
+	}
+	b.gateway, err = b.spawn("edge", "gateway", "--listen", "127.0.0.1:0", "--inner", "127.0.0.1", "--keys", keys, "--http", strings.TrimPrefix(b.metrics, "http://"), "--workers", "1",
+		"--per-flow", fmt.Sprint(1<<24), "--drain", "0s")
+	if err != nil {
+		return err
+	}
+	if b.raw, err = b.spawn("bench", "gateway-raw", server.String()); err != nil || b.Beside == "" {
+		return err
+	}
+	b.beside, err = b.spawnBeside(server)
+	return err
 }
 
 func (p *child) end() {
@@ -180,24 +206,11 @@ func (b *gatewayBench) open() (err error) {
 	if err := errors.Join(b.server.SetReadBuffer(4<<20), b.players.SetWriteBuffer(4<<20), b.nobody.SetWriteBuffer(4<<20)); err != nil {
 		return err
 	}
-	free, err := (&net.ListenConfig{}).Listen(b.e.ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	b.metrics = "http://" + free.Addr().String()
-	if err := free.Close(); err != nil {
-		return err
-	}
-	b.gateway, err = b.spawn("edge", "gateway", "--listen", "127.0.0.1:0", "--inner", "127.0.0.1", "--keys", keys, "--http", strings.TrimPrefix(b.metrics, "http://"), "--workers", "1",
-		"--per-flow", fmt.Sprint(1<<24), "--drain", "0s")
-	if err != nil {
-		return err
-	}
 	at, err := netip.ParseAddrPort(b.server.LocalAddr().String())
 	if err != nil {
 		return err
 	}
-	if b.raw, err = b.spawn("bench", "gateway-raw", at.String()); err != nil {
+	if err := b.spawnAll(keys, at); err != nil {
 		return err
 	}
 	route, err := netcode.MakeRoute(key, 1, at, key)
@@ -235,7 +248,7 @@ func (b *gatewayBench) close() error {
 			all = append(all, c.Close())
 		}
 	}
-	for _, p := range []*child{b.gateway, b.raw} {
+	for _, p := range []*child{b.gateway, b.raw, b.beside} {
 		if p != nil {
 			p.end()
 		}
@@ -263,19 +276,34 @@ func (b *gatewayBench) measure() error {
 	r.Flows = b.Flows
 	r.ResidentMB = memoryMB(b.gateway.cmd.Process.Pid, "VmRSS:")
 	r.FlowsMB = r.ResidentMB - empty
-	var ours, limits, shares, rates []float64
+	var ours, limits, shares, rates, besides, times []float64
+	if b.beside != nil {
+		if err := b.awaitBeside(); err != nil {
+			return err
+		}
+	}
 	for range b.Runs {
-		us, rate, err := b.blast(b.gateway, gatewayPayload())
+		us, err := b.capacity(b.gateway, gatewayPayload())
 		if err != nil {
 			return err
 		}
-		limit, _, err := b.blast(b.raw, gatewayPayload())
+		limit, err := b.capacity(b.raw, gatewayPayload())
 		if err != nil {
 			return err
 		}
-		ours, limits, shares, rates = append(ours, us), append(limits, limit), append(shares, limit/us), append(rates, rate)
+		if b.beside != nil {
+			other, err := b.capacity(b.beside, gatewayPayload())
+			if err != nil {
+				return err
+			}
+			besides, times = append(besides, other), append(times, other/us)
+		}
+		ours, limits, shares, rates = append(ours, us), append(limits, limit), append(shares, limit/us), append(rates, b.rate())
 	}
 	r.GatewayUS, r.RawUS, r.OfRaw = middle(ours), middle(limits), middle(shares)
+	if b.beside != nil {
+		r.BesideUS, r.OfBeside = middle(besides), middle(times)
+	}
 	r.PerCore, r.RawPerCore = 1e6/r.GatewayUS, 1e6/r.RawUS
 	if err := b.half(middle(rates)); err != nil {
 		return err
@@ -320,32 +348,6 @@ func (b *gatewayBench) connect() error {
 		}
 	}
 	return throng.Errorf(throng.Internal, "not all of %d players were connected", b.Flows)
-}
-
-// blast sends as fast as it can. It returns the CPU that a process takes for each
-// datagram that it passed on, in microseconds, and how many it passed a second.
-func (b *gatewayBench) blast(p *child, data []byte) (us, perS float64, err error) {
-	v := newVolley(b.players, p.at, data)
-	send := func(d time.Duration) {
-		for end := time.Now().Add(d); time.Now().Before(end) && b.e.ctx.Err() == nil; {
-			v.fire(b.Flows, len(v.many))
-		}
-	}
-	send(b.For / 4)
-	passed, begun := b.ears.came.Load(), time.Now()
-	before, err := p.cpu()
-	if err != nil {
-		return 0, 0, err
-	}
-	send(b.For)
-	after, err := p.cpu()
-	if err != nil {
-		return 0, 0, err
-	}
-	if passed = b.ears.came.Load() - passed; passed == 0 {
-		return 0, 0, throng.Errorf(throng.Internal, "nothing was passed on")
-	}
-	return float64((after - before).Nanoseconds()) / 1000 / float64(passed), float64(passed) / time.Since(begun).Seconds(), nil
 }
 
 // counts reads the gateway's metrics.

@@ -389,6 +389,9 @@ func (r *gatewayReport) text(w io.Writer) {
 	fmt.Fprintf(w, "%d flows, %.1f MB (resident %.1f MB)\n", r.Flows, r.FlowsMB, r.ResidentMB)
 	fmt.Fprintf(w, "passed on: %.2f us a datagram, %.0f/s of a core; without a look %.2f us, %.0f/s; %.0f %% of it (goal 75)\n",
 		r.GatewayUS, r.PerCore, r.RawUS, r.RawPerCore, 100*r.OfRaw)
+	if r.BesideUS > 0 {
+		fmt.Fprintf(w, "the proxy beside it: %.2f us a datagram; the gateway passes %.2f times as many on with a core\n", r.BesideUS, r.OfBeside)
+	}
 	h, f := &r.Half, &r.Flood
 	fmt.Fprintf(w, "half load: gateway %s\n  without a look %s\n  nothing between %s\n  added to p99: %.3f ms (goal 0.2), without a look %.3f ms\n",
 		h.Gateway, h.Raw, h.Direct, h.AddedMS, h.RawAddedMS)
