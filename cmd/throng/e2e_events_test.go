@@ -176,7 +176,7 @@ func playWithoutKafka(t *testing.T, c kafkaCrowd) lateness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, out := throngCommand(t, "setup", "kafka", broker.Address(), "--partitions", "3"); status != 0 || strings.Count(out, "made ") != 6 {
+	if status, out := throngCommand(t, "setup", "kafka", broker.Address(), "--partitions", "3"); status != 0 || strings.Count(out, "made ") != len(throng.Streams())+1 {
 		t.Fatalf("setup: %d %s", status, out)
 	}
 	r := startDev(t, "--kafka", broker.Address())
