@@ -155,19 +155,42 @@ func (t *table) leavesRegion() string {
 }
 
 // best is the idle server to use next: the one that was idle longest, a new one
-// before an old one; nil: there is none.
-func (t *table) best() *server {
-	var old *server
+// before an old one, and one that is far from where it went wrong before all others; nil:
+// there is none.
+func (t *table) best(failed throng.ServerSite) *server {
+	var best *server
+	most := -1
 	for _, s := range t.stock {
-		switch {
-		case s.barred:
-		case !s.old:
-			return s
-		case old == nil:
-			old = s
+		if s.barred {
+			continue
+		}
+		worth := 0
+		if failed.Server != "" {
+			worth = 2 * apart(failed, t.site(s.hello.Server))
+		}
+		if !s.old {
+			worth++
+		}
+		if worth > most {
+			best, most = s, worth
+		}
+		if failed.Server == "" && worth == 1 {
+			break
 		}
 	}
-	return old
+	return best
+}
+
+// apart is how far two servers are from each other: 2 in another cluster, 1 on another
+// machine, 0 on the same or where that is not known.
+func apart(a, b throng.ServerSite) int {
+	switch {
+	case a.Cluster != b.Cluster:
+		return 2
+	case a.Node != b.Node && a.Node != "" && b.Node != "":
+		return 1
+	}
+	return 0
 }
 
 // spare is the idle server that is needed least: an old one, else the newest,

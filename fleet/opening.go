@@ -24,7 +24,8 @@ type opening struct {
 	used    int     // servers that it was handed to
 	server  *server // that it was handed to last; nil: waiting for one
 	after   time.Time
-	reason  string // what went wrong last
+	reason  string            // what went wrong last
+	failed  throng.ServerSite // where; others that stand there may have gone with it
 }
 
 // start takes a session in. Repeated for the same one it is no second opening.
@@ -62,7 +63,7 @@ func (t *table) dispatch(ctx context.Context, now time.Time) {
 		if now.Before(op.after) {
 			continue
 		}
-		s := t.best()
+		s := t.best(op.failed)
 		if s == nil {
 			return
 		}
@@ -160,6 +161,9 @@ func (t *table) requeue(op *opening) {
 // released yet: it may have taken the session, and the registry decides.
 func (t *table) next(ctx context.Context, op *opening, reason string) {
 	op.reason = reason
+	if op.server != nil {
+		op.failed = t.site(op.server.hello.Server)
+	}
 	if op.used >= serversMost {
 		t.fail(ctx, op)
 		return

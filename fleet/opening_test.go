@@ -151,6 +151,30 @@ func TestCutNode(t *testing.T) {
 	})
 }
 
+// A server that does not answer a handover may not be alone: the next try is in
+// another cluster, although servers of the same one have been idle for longer.
+func TestNextServerIsElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSited()
+		r.manner = func(n int) manner {
+			if n < 4 {
+				return manner{connectIn: time.Second, bindIn: -1, hang: true}
+			}
+			return good()
+		}
+		r.runWith(t, Config{Stock: 4, Max: 60})
+		after(t, 5*time.Second)
+		r.set(func() { r.next.Cluster = "b" })
+		for range 3 {
+			id := r.opens(t)
+			after(t, 7*time.Second)
+			r.isOpen(t, id)
+		}
+		after(t, time.Minute) // those that did not answer are released
+		r.audit(t)
+	})
+}
+
 func TestBadHandovers(t *testing.T) {
 	for name, bad := range map[string]manner{
 		"reply lost":           {connectIn: time.Second, bindIn: 20 * time.Second, answer: throng.Errorf(throng.Unavailable, "lost")},
