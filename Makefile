@@ -84,7 +84,7 @@ test-cluster: ## the tests on a real Kubernetes, with real pods where there is r
 	@scripts/setup.sh $(CONTAINERS) || echo "NO TESTS with real pods: there is no containerd" >&2
 	THRONG_CLUSTER_BIN=$$(GO=$(GO) scripts/cluster-build.sh) && export THRONG_CLUSTER_BIN && \
 		GO=$(GO) scripts/test.sh -race -shuffle=on -count 1 -p 1 -timeout 20m $(CLUSTER_PKGS) && \
-		GO=$(GO) scripts/test.sh -count 1 -run 'TestInstall$$|TestClusterCut|TestNodesCut|TestIdleControlPlane|OnCluster$$' -timeout 15m ./cmd/throng
+		GO=$(GO) scripts/test.sh -count 1 -run 'TestInstall$$|TestClusterCut|TestIdleControlPlane|OnCluster$$' -timeout 15m ./cmd/throng
 
 .PHONY: test-agones
 test-agones: ## the suite on a cluster with a real Agones: KUBECONFIG=..., THRONG_IMAGE=..., NAMESPACE=... (test/suite/doc.go)
