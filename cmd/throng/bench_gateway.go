@@ -32,7 +32,10 @@ type benchGatewayCmd struct {
 	For     time.Duration `default:"2s" help:"How long each rate, and each latency, is measured."`
 	Runs    int           `default:"3" help:"How often; the medians are told."`
 	Beside  string        `help:"Another proxy to measure in the same runs: a command, in which PORT stands for the UDP port of 127.0.0.1 where it is to listen and SERVER for the address it passes on to." placeholder:"COMMAND"`
+	Net     string        `default:"127.1.0.0" help:"Where players' IPs begin. Those of another net have to be this machine's own, as by ip route add local 44.0.0.0/8 dev lo: there are proxies that take none of 127.0.0.0/8." placeholder:"IP"`
 	JSON    bool          `help:"Print the report as JSON."`
+
+	first [2]byte // of Net
 }
 
 // gatewayReport is what it prints.
@@ -69,11 +72,16 @@ func (c *benchGatewayCmd) Run(e *env) error {
 	if c.Valid < 1 || c.Garbage < 1 || c.Valid > 1_000_000 || c.Garbage > 1000 {
 		return throng.AtField(throng.Invalid, "--valid", "must be 1 to 1000000, and --garbage 1 to 1000")
 	}
+	from, err := netip.ParseAddr(c.Net)
+	if err != nil || !from.Is4() {
+		return throng.AtField(throng.Invalid, "--net", "%q is no IPv4 address", c.Net)
+	}
+	c.first = [2]byte(from.AsSlice()[:2])
 	b := &gatewayBench{benchGatewayCmd: c, e: e}
 	if err := b.open(); err != nil {
 		return errors.Join(err, b.close())
 	}
-	err := b.measure()
+	err = b.measure()
 	if err = errors.Join(err, b.close()); err != nil {
 		return err
 	}
@@ -161,6 +169,8 @@ func (b *gatewayBench) spawnAll(keys string, server netip.AddrPort) error {
 
 func (p *child) end() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() }) // another's may wait for its players
+	defer late.Stop()
 	_ = p.cmd.Wait() // its status says that it was ended
 }
 
@@ -326,7 +336,7 @@ func carriedPayload() []byte { return append(make([]byte, netcode.CarriedSize), 
 func (b *gatewayBench) connect() error {
 	b.ears.answering.Store(true)
 	defer b.ears.answering.Store(false)
-	v := newVolley(b.players, b.gateway.at, nil)
+	v := newVolley(b.players, b.first, b.gateway.at, nil)
 	const rounds = 10 // what is lost comes again
 	for range rounds {
 		for n := 0; n < b.Flows && b.e.ctx.Err() == nil; n += len(v.many) {
@@ -404,7 +414,7 @@ func (b *gatewayBench) forge() error {
 	if err != nil {
 		return err
 	}
-	v := newVolley(b.players, b.gateway.at, forged)
+	v := newVolley(b.players, b.first, b.gateway.at, forged)
 	for n := 0; n < b.Forged && b.e.ctx.Err() == nil; {
 		n += max(v.fire(1<<20, len(v.many)), 1)
 	}

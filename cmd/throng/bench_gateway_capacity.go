@@ -39,7 +39,7 @@ func (b *gatewayBench) spawnBeside(server netip.AddrPort) (*child, error) {
 
 // awaitBeside waits until the other proxy passes datagrams on for all players.
 func (b *gatewayBench) awaitBeside() error {
-	v := newVolley(b.players, b.beside.at, gatewayPayload())
+	v := newVolley(b.players, b.first, b.beside.at, gatewayPayload())
 	came := b.ears.came.Load()
 	for end := time.Now().Add(besideWait); time.Now().Before(end) && b.e.ctx.Err() == nil; {
 		if v.fire(b.Flows, len(v.many)); b.ears.came.Load()-came > 2*int64(b.Flows) {
@@ -55,7 +55,7 @@ const besideWait = time.Minute
 
 // rate sends as fast as it can, and returns how many datagrams the gateway passed on a second.
 func (b *gatewayBench) rate() (perS float64) {
-	v := newVolley(b.players, b.gateway.at, gatewayPayload())
+	v := newVolley(b.players, b.first, b.gateway.at, gatewayPayload())
 	send := func(d time.Duration) {
 		for end := time.Now().Add(d); time.Now().Before(end) && b.e.ctx.Err() == nil; {
 			v.fire(b.Flows, len(v.many))
@@ -76,7 +76,7 @@ const fillSize = 4096
 // come, and then passes them on while nobody sends. So neither it waits for a sender, nor
 // the sender for a core.
 func (b *gatewayBench) capacity(p *child, data []byte) (us float64, err error) {
-	v := newVolley(b.players, p.at, data)
+	v := newVolley(b.players, b.first, p.at, data)
 	var took time.Duration
 	passed, fill := int64(0), int64(fillSize)
 	for end := time.Now().Add(b.For); time.Now().Before(end) && b.e.ctx.Err() == nil; {

@@ -70,8 +70,8 @@ type volley struct {
 }
 
 // newVolley sends data, which may be changed between two calls of fire.
-func newVolley(from *net.UDPConn, to netip.AddrPort, data []byte) *volley {
-	v := &volley{out: ipv4.NewPacketConn(from), many: make([]ipv4.Message, 64), first: [2]byte{127, 1}}
+func newVolley(from *net.UDPConn, first [2]byte, to netip.AddrPort, data []byte) *volley {
+	v := &volley{out: ipv4.NewPacketConn(from), many: make([]ipv4.Message, 64), first: first}
 	for i := range v.many {
 		source := ipv4.ControlMessage{Src: net.IPv4(127, 0, 0, 1)}
 		v.many[i] = ipv4.Message{Buffers: [][]byte{data}, Addr: net.UDPAddrFromAddrPort(to), OOB: source.Marshal()}
@@ -213,7 +213,7 @@ func (b *gatewayBench) stamped(to netip.AddrPort, data []byte, perS float64) gat
 		at += netcode.CarriedSize
 	}
 	binary.NativeEndian.PutUint32(data[at+8:], b.ears.begin())
-	v := newVolley(b.players, to, data)
+	v := newVolley(b.players, b.first, to, data)
 	v.next = rand.IntN(b.Flows)
 	ctx, stop := context.WithTimeout(b.e.ctx, b.For)
 	defer stop()
@@ -292,8 +292,7 @@ func (b *gatewayBench) garbage(ctx context.Context, to netip.AddrPort, perS floa
 	forged[500] ^= 1
 	var kinds []*volley
 	for _, data := range [][]byte{noise, forged, seen, gatewayPayload()} {
-		v := newVolley(b.nobody, to, data)
-		v.first = [2]byte{127, 128}
+		v := newVolley(b.nobody, [2]byte{127, 128}, to, data)
 		kinds = append(kinds, v)
 	}
 	turn := 0
@@ -324,7 +323,7 @@ func (b *gatewayBench) flooded(to netip.AddrPort) (t gatewayTrip, garbagePerS fl
 
 // refresh lets all flows be heard, so that none is forgotten as idle.
 func (b *gatewayBench) refresh() {
-	v := newVolley(b.players, b.gateway.at, gatewayPayload())
+	v := newVolley(b.players, b.first, b.gateway.at, gatewayPayload())
 	for n := 0; n < b.Flows && b.e.ctx.Err() == nil; {
 		n += max(v.fire(b.Flows, len(v.many)), 1)
 		<-time.After(100 * time.Microsecond)
