@@ -32,9 +32,11 @@ func (c calls) CallOwned(ctx context.Context, req gen.CallOwnedRequestObject) (g
 func callOwned(ctx context.Context, of Owned, call gen.OwnedCall) (out gen.OwnedAnswer, err error) {
 	switch call.Call {
 	case gen.OwnedPost:
-		return out, postOwned(ctx, of, call, &out)
+		err = postOwned(ctx, of, call, &out)
+		return out, err
 	case gen.OwnedCheckout, gen.OwnedSave, gen.OwnedReturn:
-		return out, writeOwned(ctx, of, call, &out)
+		err = writeOwned(ctx, of, call, &out)
+		return out, err
 	}
 	k, err := call.Key()
 	if err != nil {

@@ -81,6 +81,15 @@ func TestOwnedFromAfar(t *testing.T) {
 			t.Errorf("%s: got %d %s, want it to do %q", body, r.status, r.body, want)
 		}
 	}
+	for body, want := range map[string]string{
+		`{"call":"checkout",` + claim + `}`: `"profile":{"document":{"a":1},"revision":3}`,
+		`{"call":"post","game":"arena","transfer":{"id":"t2","kind":"reward","first":{"player":"ada"},"gives":{"gold":1}}}`: `"receipt":{"holdings":[],"id":"t2"}`,
+		`{"call":"restore","game":"arena","player":"ada","revision":2}`:                                                     `"revision":3`,
+	} {
+		if r := d.call("POST", path, region, body); r.status != 200 || !strings.Contains(r.body, want) {
+			t.Errorf("%s: got %d %s, want %s in it", body, r.status, r.body, want)
+		}
+	}
 	for body, field := range map[string]string{
 		`{"call":"take","game":"arena","player":"ada"}`:                            "call",
 		`{"call":"get","game":"","player":"ada"}`:                                  "game",
