@@ -95,11 +95,14 @@ func (s *side) SetHome(_ context.Context, h throng.Home) error {
 	return nil
 }
 
-// reaches says whether a call of one region's gets to the other.
-func (w *world) reaches(a, b throng.RegionID) bool {
+// reached is a region's control plane that a call of another's gets to, nil if none.
+func (w *world) reached(a, b throng.RegionID) *Homes {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.cut[a] && !w.cut[b] && w.regions[b].homes != nil
+	if w.cut[a] || w.cut[b] {
+		return nil
+	}
+	return w.regions[b].homes
 }
 
 func (s *side) Known() []throng.RegionSummary {
@@ -108,18 +111,29 @@ func (s *side) Known() []throng.RegionSummary {
 		if id == s.id {
 			continue
 		}
-		if s.w.reaches(s.id, id) {
-			s.heard[id] = throng.RegionSummary{Region: id, Home: s.w.regions[id].homes.Now()}
-		} else if s.heard[id].Region == "" {
-			s.heard[id] = throng.RegionSummary{Region: id}
+		now := throng.RegionSummary{Region: id}
+		h := s.w.reached(s.id, id)
+		if h != nil {
+			now.Home = h.Now()
 		}
-		out = append(out, s.heard[id])
+		out = append(out, s.hear(now, h != nil))
 	}
 	return out
 }
 
+// hear keeps what a region says now, or answers what it said last.
+func (s *side) hear(now throng.RegionSummary, reached bool) throng.RegionSummary {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if last := s.heard[now.Region]; !reached && last.Region != "" {
+		return last
+	}
+	s.heard[now.Region] = now
+	return now
+}
+
 func (s *side) Heard(id throng.RegionID) bool {
-	reached := s.w.reaches(s.id, id)
+	reached := s.w.reached(s.id, id) != nil
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	if reached {
@@ -133,10 +147,10 @@ func (s *side) Heard(id throng.RegionID) bool {
 }
 
 func (s *side) Owned(id throng.RegionID) Owned {
-	if !s.w.reaches(s.id, id) {
-		return nothing{}
+	if h := s.w.reached(s.id, id); h != nil {
+		return h.Here()
 	}
-	return s.w.regions[id].homes.Here()
+	return nothing{}
 }
 
 // nothing does not answer.
@@ -155,10 +169,10 @@ func (nothing) Inventory(context.Context, throng.GameID, throng.PlayerID) (thron
 }
 
 func (s *side) Yield(ctx context.Context, id throng.RegionID, h throng.Home) error {
-	if !s.w.reaches(s.id, id) {
-		return throng.Errorf(throng.Unavailable, "no answer")
+	if there := s.w.reached(s.id, id); there != nil {
+		return there.Yield(ctx, h)
 	}
-	return s.w.regions[id].homes.Yield(ctx, h)
+	return throng.Errorf(throng.Unavailable, "no answer")
 }
 
 func (s *side) Behind(id throng.RegionID) (time.Duration, bool) {
@@ -173,6 +187,12 @@ func (s *side) Behind(id throng.RegionID) (time.Duration, bool) {
 
 func (s *side) Losses(context.Context) ([]throng.HomeLoss, error) { return nil, nil }
 func (s *side) Flush(context.Context) error                       { return nil }
+
+func (s *side) setStuck(stuck bool) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	s.stuck = stuck
+}
 
 func play(t *testing.T, do func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -416,12 +436,12 @@ func TestCopyThatDoesNotCome(t *testing.T) {
 	play(t, func(t *testing.T, w *world) {
 		after(2 * time.Second)
 		us := w.regions["us"]
-		us.stuck = true
+		us.setStuck(true)
 		if err := us.homes.Promote(t.Context(), false); throng.KindOf(err) != throng.Unavailable {
 			t.Errorf("promoted: %v, want unavailable", err)
 		}
 		w.wantWriters()
-		us.stuck = false
+		us.setStuck(false)
 		if err := us.homes.Promote(t.Context(), false); err != nil {
 			t.Error(err)
 		}
