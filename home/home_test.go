@@ -111,24 +111,24 @@ func (s *side) Known() []throng.RegionSummary {
 		if id == s.id {
 			continue
 		}
-		now := throng.RegionSummary{Region: id}
-		h := s.w.reached(s.id, id)
-		if h != nil {
-			now.Home = h.Now()
-		}
-		out = append(out, s.hear(now, h != nil))
+		out = append(out, s.hear(id))
 	}
 	return out
 }
 
-// hear keeps what a region says now, or answers what it said last.
-func (s *side) hear(now throng.RegionSummary, reached bool) throng.RegionSummary {
+// hear answers what a region says now, or said last.
+func (s *side) hear(id throng.RegionID) throng.RegionSummary {
+	h := s.w.reached(s.id, id)
+	now := throng.RegionSummary{Region: id}
+	if h != nil {
+		now.Home = h.Now()
+	}
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	if last := s.heard[now.Region]; !reached && last.Region != "" {
+	if last := s.heard[id]; h == nil && last.Region != "" {
 		return last
 	}
-	s.heard[now.Region] = now
+	s.heard[id] = now
 	return now
 }
 

@@ -3,11 +3,12 @@ package udp
 import (
 	"net/netip"
 
+	"github.com/throng-gg/throng/udp/batch"
 	"github.com/throng-gg/throng/wire/netcode"
 )
 
 // batchSize is how many datagrams wait for each other, or are read at once, at most.
-const batchSize = 64
+const batchSize = batch.Size
 
 // outgoing is a datagram and where it goes.
 type outgoing struct {

@@ -1,7 +1,6 @@
 package udp
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -9,9 +8,10 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/throng-gg/throng/udp/batch"
 )
 
 // socket is a bound UDP socket that is read and written many datagrams at a call,
@@ -31,29 +31,12 @@ type socket struct {
 	armed bool
 	event [1]unix.EpollEvent
 
-	in, out batch
-	room    [batchSize][readSize]byte
+	in, out *batch.Messages
+	room    [batch.Size][readSize]byte
 }
-
-// message is the kernel's struct mmsghdr.
-type message struct {
-	head unix.Msghdr
-	size uint32
-	_    [4]byte
-}
-
-// batch is what one call takes.
-type batch struct {
-	messages [batchSize]message
-	parts    [batchSize]unix.Iovec
-	names    [batchSize]rawName
-}
-
-// rawName is a socket address of either version, as the kernel has it.
-type rawName [unix.SizeofSockaddrInet6]byte
 
 func newSocket(c *net.UDPConn) (*socket, error) {
-	s := &socket{}
+	s := &socket{in: batch.New(), out: batch.New()}
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -61,9 +44,7 @@ func newSocket(c *net.UDPConn) (*socket, error) {
 	var failed error
 	err = raw.Control(func(fd uintptr) {
 		// Another descriptor, as the poller knows c's, until c is closed.
-		if s.fd, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); failed == nil {
-			s.family, failed = unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-		}
+		s.fd, s.family, failed = batch.Duplicate(fd)
 	})
 	if err = errors.Join(err, failed); err != nil {
 		return nil, err
@@ -77,14 +58,8 @@ func newSocket(c *net.UDPConn) (*socket, error) {
 	if s.raw, failed = s.set.SyscallConn(); err != nil || failed != nil {
 		return nil, errors.Join(err, failed, s.set.Close(), unix.Close(s.fd))
 	}
-	for i := range batchSize {
-		for b, part := range map[*batch]*byte{&s.in: &s.room[i][0], &s.out: nil} {
-			head := &b.messages[i].head
-			head.Name, head.Iov = &b.names[i][0], &b.parts[i]
-			head.SetIovlen(1)
-			b.parts[i].Base = part
-			b.parts[i].SetLen(readSize)
-		}
+	for i := range s.room {
+		s.in.SetBuffer(i, s.room[i][:])
 	}
 	return s, c.Close()
 }
@@ -108,46 +83,38 @@ func (s *socket) ready(set uintptr) bool {
 	return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 }
 
-// read takes what there is, up to batchSize datagrams, and does not wait.
+// read takes what there is, up to batch.Size datagrams, and does not wait.
 func (s *socket) read() (int, error) {
 	if s.over.Load() {
 		return 0, net.ErrClosed
 	}
-	for i := range s.in.messages {
-		s.in.messages[i].head.Namelen = unix.SizeofSockaddrInet6
-	}
-	// Raw, as it never waits: another call wakes a thread of the runtime's.
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.in.messages[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
-	if errno == unix.EAGAIN || errno == unix.EINTR {
-		return 0, nil
-	}
-	if errno != 0 {
+	n, errno := s.in.Receive(s.fd)
+	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
 		return 0, errno
 	}
-	return int(n), nil
+	return n, nil
 }
 
 // at is one datagram of those that were read, until the next read.
 func (s *socket) at(i int) (datagram []byte, from netip.AddrPort) {
-	return s.room[i][:min(int(s.in.messages[i].size), readSize)], s.in.names[i].addrPort()
+	return s.room[i][:min(s.in.Len(i), readSize)], addrPort(s.in.From(i))
 }
 
-// write sends datagrams, at most batchSize, and says how many went before one that
+// write sends datagrams, at most batch.Size, and says how many went before one that
 // the kernel refused.
 func (s *socket) write(datagrams []outgoing) (int, error) {
 	if s.over.Load() {
 		return 0, net.ErrClosed
 	}
 	for i, d := range datagrams {
-		s.out.messages[i].head.Namelen = s.out.names[i].set(d.to, s.family)
-		s.out.parts[i].Base = unsafe.SliceData(d.data)
-		s.out.parts[i].SetLen(len(d.data))
+		s.setTo(i, d.to)
+		s.out.SetBuffer(i, d.data)
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.out.messages[0])), uintptr(len(datagrams)), unix.MSG_DONTWAIT, 0, 0)
+	n, errno := s.out.Send(s.fd, 0, len(datagrams))
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), nil
+	return n, nil
 }
 
 // close ends waiting, reading and writing, once. It is called under the mutex.
@@ -158,38 +125,26 @@ func (s *socket) close() error {
 	return errors.Join(s.set.Close(), unix.Close(s.fd))
 }
 
-func (r *rawName) addrPort() netip.AddrPort {
-	port := binary.BigEndian.Uint16(r[2:])
-	if binary.NativeEndian.Uint16(r[:]) == unix.AF_INET {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(r[4:8])), port)
+func addrPort(name *batch.Name) netip.AddrPort {
+	ip, port, scope := name.Address()
+	a := netip.AddrFrom16(ip)
+	if a.Is4In6() {
+		a = a.Unmap()
+	} else if scope != 0 {
+		a = a.WithZone(strconv.Itoa(int(scope)))
 	}
-	ip := netip.AddrFrom16([16]byte(r[8:24]))
-	if scope := binary.NativeEndian.Uint32(r[24:]); scope != 0 {
-		ip = ip.WithZone(strconv.Itoa(int(scope)))
-	}
-	return netip.AddrPortFrom(ip, port)
+	return netip.AddrPortFrom(a, port)
 }
 
-// set writes an address for a socket of a family and returns its size.
-func (r *rawName) set(a netip.AddrPort, family int) uint32 {
-	clear(r[:])
-	binary.NativeEndian.PutUint16(r[:], uint16(family))
-	binary.BigEndian.PutUint16(r[2:], a.Port())
-	if family == unix.AF_INET {
-		ip := a.Addr().Unmap()
-		if !ip.Is4() {
-			ip = netip.IPv4Unspecified() // refused, as the port is none
-			binary.BigEndian.PutUint16(r[2:], 0)
-		}
-		b := ip.As4()
-		copy(r[4:], b[:])
-		return unix.SizeofSockaddrInet4
+// setTo says where a datagram goes. What the socket's family has no address for goes
+// nowhere: to port 0, which the kernel refuses.
+func (s *socket) setTo(i int, to netip.AddrPort) {
+	ip, port, scope := to.Addr(), to.Port(), 0
+	if s.family == unix.AF_INET && !ip.Unmap().Is4() {
+		ip, port = netip.IPv4Unspecified(), 0
 	}
-	b := a.Addr().As16()
-	copy(r[8:], b[:])
-	if zone := a.Addr().Zone(); zone != "" {
-		scope, _ := strconv.Atoi(zone) // as addrPort made it
-		binary.NativeEndian.PutUint32(r[24:], uint32(scope))
+	if zone := ip.Zone(); zone != "" {
+		scope, _ = strconv.Atoi(zone) // as addrPort made it
 	}
-	return unix.SizeofSockaddrInet6
+	s.out.SetTo(i, ip.As16(), port, uint32(scope), s.family)
 }

@@ -12,14 +12,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/edge/gateway"
+	"github.com/throng-gg/throng/udp/batch"
 	"github.com/throng-gg/throng/wire/netcode"
 )
 
@@ -31,6 +34,7 @@ type benchGatewayCmd struct {
 	Garbage int           `default:"10" help:"How many times as many datagrams the flood has: random bytes, forged first packets, first packets sent again from elsewhere, payloads of nobody."`
 	For     time.Duration `default:"2s" help:"How long each rate, and each latency, is measured."`
 	Runs    int           `default:"3" help:"How often; the medians are told."`
+	Rate    float64       `help:"At how many datagrams a second latency is measured; by default half of what passes when as much is sent as can be." placeholder:"N"`
 	Beside  string        `help:"Another proxy to measure in the same runs: a command, in which PORT stands for the UDP port of 127.0.0.1 where it is to listen and SERVER for the address it passes on to." placeholder:"COMMAND"`
 	Net     string        `default:"127.1.0.0" help:"Where players' IPs begin. Those of another net have to be this machine's own, as by ip route add local 44.0.0.0/8 dev lo: there are proxies that take none of 127.0.0.0/8." placeholder:"IP"`
 	JSON    bool          `help:"Print the report as JSON."`
@@ -58,7 +62,7 @@ type gatewayReport struct {
 	ForgedBytes  int64   `json:"forged_answer"`       // bytes that came back for them
 
 	// Half is at half of what the gateway passed in a second when it was sent as
-	// much as the machine can.
+	// much as the machine can, or at the rate that was asked for.
 	Half gatewayHalf `json:"half_load"`
 	// Flood is valid datagrams beside garbage.
 	Flood gatewayFlood `json:"flood"`
@@ -98,15 +102,15 @@ type gatewayBench struct {
 	e       *env
 	report  gatewayReport
 	dir     string
-	server  *net.UDPConn
-	players *net.UDPConn // which sends from any IP
-	nobody  *net.UDPConn // likewise; the flood's
+	players *batch.Socket // which sends from any IP
+	nobody  *batch.Socket // likewise; the flood's
 	gateway *child
 	raw     *child
 	beside  *child // nil: none
 	metrics string // URL
 	request func() ([]byte, error)
 	ears    ears
+	heard   sync.WaitGroup
 	back    atomic.Int64 // bytes at the players
 	gained  atomic.Int64 // bytes that the flood was answered
 }
@@ -204,22 +208,17 @@ func (b *gatewayBench) open() (err error) {
 	if err := os.WriteFile(keys, []byte("1 "+hex.EncodeToString(key[:])+"\n"), 0o600); err != nil {
 		return err
 	}
-	if b.server, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
+	local, all := netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("0.0.0.0:0")
+	if b.ears.Socket, err = batch.Bind(b.e.ctx, local, stamps); err != nil {
 		return err
 	}
-	if b.players, err = net.ListenUDP("udp4", nil); err != nil {
+	if b.players, err = batch.Bind(b.e.ctx, all, nil); err != nil {
 		return err
 	}
-	if b.nobody, err = net.ListenUDP("udp4", nil); err != nil {
+	if b.nobody, err = batch.Bind(b.e.ctx, all, nil); err != nil {
 		return err
 	}
-	if err := errors.Join(b.server.SetReadBuffer(4<<20), b.players.SetWriteBuffer(4<<20), b.nobody.SetWriteBuffer(4<<20)); err != nil {
-		return err
-	}
-	at, err := netip.ParseAddrPort(b.server.LocalAddr().String())
-	if err != nil {
-		return err
-	}
+	at := b.ears.Address()
 	if err := b.spawnAll(keys, at); err != nil {
 		return err
 	}
@@ -228,12 +227,9 @@ func (b *gatewayBench) open() (err error) {
 		return err
 	}
 	b.request = func() ([]byte, error) { return b.requestBy(key, at, route) }
-	if err := b.ears.open(b.server); err != nil {
-		return err
-	}
-	go b.ears.listen()
-	go hear(b.players, &b.back)
-	go hear(b.nobody, &b.gained)
+	b.heard.Go(b.ears.listen)
+	b.heard.Go(func() { hear(b.players, &b.back) })
+	b.heard.Go(func() { hear(b.nobody, &b.gained) })
 	return nil
 }
 
@@ -253,10 +249,13 @@ func (b *gatewayBench) requestBy(key [netcode.KeySize]byte, server netip.AddrPor
 
 func (b *gatewayBench) close() error {
 	var all []error
-	for _, c := range []*net.UDPConn{b.server, b.players, b.nobody} {
-		if c != nil {
-			all = append(all, c.Close())
-		}
+	sockets := slices.DeleteFunc([]*batch.Socket{b.ears.Socket, b.players, b.nobody}, func(s *batch.Socket) bool { return s == nil })
+	for _, s := range sockets {
+		s.Shut()
+	}
+	b.heard.Wait()
+	for _, s := range sockets {
+		all = append(all, s.Close())
 	}
 	for _, p := range []*child{b.gateway, b.raw, b.beside} {
 		if p != nil {
@@ -264,17 +263,6 @@ func (b *gatewayBench) close() error {
 		}
 	}
 	return errors.Join(append(all, os.RemoveAll(b.dir))...)
-}
-
-// hear counts what comes to a socket, until it is closed.
-func hear(at *net.UDPConn, bytes *atomic.Int64) {
-	for buffer := make([]byte, 2000); ; {
-		n, _, err := at.ReadFromUDPAddrPort(buffer)
-		if err != nil {
-			return
-		}
-		bytes.Add(int64(n))
-	}
 }
 
 func (b *gatewayBench) measure() error {
@@ -315,7 +303,11 @@ func (b *gatewayBench) measure() error {
 		r.BesideUS, r.OfBeside = middle(besides), middle(times)
 	}
 	r.PerCore, r.RawPerCore = 1e6/r.GatewayUS, 1e6/r.RawUS
-	if err := b.half(middle(rates)); err != nil {
+	rate := middle(rates) / 2
+	if b.Rate > 0 {
+		rate = b.Rate
+	}
+	if err := b.half(rate); err != nil {
 		return err
 	}
 	if err := b.flood(); err != nil {
@@ -339,16 +331,16 @@ func (b *gatewayBench) connect() error {
 	v := newVolley(b.players, b.first, b.gateway.at, nil)
 	const rounds = 10 // what is lost comes again
 	for range rounds {
-		for n := 0; n < b.Flows && b.e.ctx.Err() == nil; n += len(v.many) {
-			for i := range v.many {
+		for n := 0; n < b.Flows && b.e.ctx.Err() == nil; n += batch.Size {
+			for i := range batch.Size {
 				request, err := b.request()
 				if err != nil {
 					return err
 				}
-				v.many[i].Buffers[0] = request
+				v.many.SetBuffer(i, request)
 			}
 			before := b.back.Load()
-			v.fire(b.Flows, len(v.many))
+			v.fire(b.Flows, batch.Size)
 			for end := time.Now().Add(20 * time.Millisecond); b.back.Load() < before+64*26 && time.Now().Before(end); {
 				<-time.After(100 * time.Microsecond)
 			}
@@ -416,7 +408,7 @@ func (b *gatewayBench) forge() error {
 	}
 	v := newVolley(b.players, b.first, b.gateway.at, forged)
 	for n := 0; n < b.Forged && b.e.ctx.Err() == nil; {
-		n += max(v.fire(1<<20, len(v.many)), 1)
+		n += max(v.fire(1<<20, batch.Size), 1)
 	}
 	after, err := b.gateway.cpu()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/udp/batch"
 )
 
 // spawnBeside starts the other proxy.
@@ -42,7 +43,7 @@ func (b *gatewayBench) awaitBeside() error {
 	v := newVolley(b.players, b.first, b.beside.at, gatewayPayload())
 	came := b.ears.came.Load()
 	for end := time.Now().Add(besideWait); time.Now().Before(end) && b.e.ctx.Err() == nil; {
-		if v.fire(b.Flows, len(v.many)); b.ears.came.Load()-came > 2*int64(b.Flows) {
+		if v.fire(b.Flows, batch.Size); b.ears.came.Load()-came > 2*int64(b.Flows) {
 			return nil
 		}
 		<-time.After(time.Millisecond) // it may make something of each player
@@ -58,7 +59,7 @@ func (b *gatewayBench) rate() (perS float64) {
 	v := newVolley(b.players, b.first, b.gateway.at, gatewayPayload())
 	send := func(d time.Duration) {
 		for end := time.Now().Add(d); time.Now().Before(end) && b.e.ctx.Err() == nil; {
-			v.fire(b.Flows, len(v.many))
+			v.fire(b.Flows, batch.Size)
 		}
 	}
 	send(b.For / 4)
@@ -85,7 +86,7 @@ func (b *gatewayBench) capacity(p *child, data []byte) (us float64, err error) {
 			return 0, err
 		}
 		if got < fill {
-			fill = max(got, int64(len(v.many)))
+			fill = max(got, batch.Size)
 		}
 		passed += got
 		took += cpu
@@ -104,7 +105,7 @@ func (b *gatewayBench) drained(p *child, v *volley, fill int64) (got int64, cpu 
 	}
 	waiting := int64(0)
 	for waiting < fill {
-		n := v.fire(b.Flows, len(v.many))
+		n := v.fire(b.Flows, batch.Size)
 		if n == 0 {
 			break
 		}

@@ -15,11 +15,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
+	"github.com/throng-gg/throng/udp/batch"
 	"github.com/throng-gg/throng/wire/netcode"
 )
 
@@ -63,18 +65,21 @@ type gatewayFlood struct {
 
 // volley is datagrams of many players, sent by one call.
 type volley struct {
-	out   *ipv4.PacketConn
-	many  []ipv4.Message
-	first [2]byte // of their IPs
-	next  int
+	from    *batch.Socket
+	many    *batch.Messages
+	sources [batch.Size][]byte // control data: from which IP each is sent
+	first   [2]byte            // of their IPs
+	next    int
 }
 
 // newVolley sends data, which may be changed between two calls of fire.
-func newVolley(from *net.UDPConn, first [2]byte, to netip.AddrPort, data []byte) *volley {
-	v := &volley{out: ipv4.NewPacketConn(from), many: make([]ipv4.Message, 64), first: first}
-	for i := range v.many {
-		source := ipv4.ControlMessage{Src: net.IPv4(127, 0, 0, 1)}
-		v.many[i] = ipv4.Message{Buffers: [][]byte{data}, Addr: net.UDPAddrFromAddrPort(to), OOB: source.Marshal()}
+func newVolley(from *batch.Socket, first [2]byte, to netip.AddrPort, data []byte) *volley {
+	v := &volley{from: from, many: batch.New(), first: first}
+	for i := range v.sources {
+		v.sources[i] = (&ipv4.ControlMessage{Src: net.IPv4(127, 0, 0, 1)}).Marshal()
+		v.many.SetControl(i, v.sources[i])
+		v.many.SetBuffer(i, data)
+		v.many.SetTo(i, to.Addr().As16(), to.Port(), 0, from.Family())
 	}
 	return v
 }
@@ -85,19 +90,40 @@ const sourceAt = unix.SizeofCmsghdr + 4
 
 // fire sends up to n datagrams from the next players of so many.
 func (v *volley) fire(players, n int) int {
-	n = min(n, len(v.many))
+	n = min(n, batch.Size)
 	for i := range n {
 		p := v.next % players
 		v.next++
-		copy(v.many[i].OOB[sourceAt:], []byte{v.first[0], v.first[1] + byte(p>>16), byte(p >> 8), byte(p)})
+		copy(v.sources[i][sourceAt:], []byte{v.first[0], v.first[1] + byte(p>>16), byte(p >> 8), byte(p)})
 	}
-	sent, _ := v.out.WriteBatch(v.many[:n], 0)
-	return max(sent, 0)
+	sent, _ := v.many.Send(v.from.Descriptor(), 0, n)
+	return sent
 }
 
-// ears are the game server's socket.
+// hear counts the bytes that come to a socket, until it is shut. Nobody waits at it: who
+// sends to it, and who takes what was sent from it, would pay for waking him.
+func hear(at *batch.Socket, bytes *atomic.Int64) {
+	in := batch.New()
+	for i := range batch.Size {
+		in.SetBuffer(i, make([]byte, 2000))
+	}
+	for !at.Over() {
+		n, _ := in.Receive(at.Descriptor())
+		for i := range n {
+			bytes.Add(int64(in.Len(i)))
+		}
+		if n == 0 {
+			<-time.After(hearNap)
+		}
+	}
+}
+
+// hearNap is between two looks at what came; the sockets have room for 20 ms.
+const hearNap = time.Millisecond
+
+// ears are the game server's socket, at which nobody waits either.
 type ears struct {
-	socket    *net.UDPConn
+	*batch.Socket
 	answering atomic.Bool  // to first packets, with a first keep-alive
 	came      atomic.Int64 // datagrams
 
@@ -111,16 +137,11 @@ const (
 	stampSize = 12 //
 )
 
-// open lets the kernel note when datagrams come, so that what the reader is late does
+// stamps lets the kernel note when datagrams come, so that what the reader is late does
 // not count.
-func (e *ears) open(socket *net.UDPConn) error {
-	e.socket = socket
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return err
-	}
+func stamps(_, _ string, c syscall.RawConn) error {
 	var failed error
-	err = raw.Control(func(fd uintptr) {
+	err := c.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
 	})
 	return errors.Join(err, failed)
@@ -147,29 +168,21 @@ func (e *ears) trip(sent int, took time.Duration) gatewayTrip {
 	return t
 }
 
-// listen reads until the socket is closed.
+// listen reads until the socket is shut.
 func (e *ears) listen() {
 	keepAlive := append([]byte{1<<4 | byte(netcode.TypeKeepAlive), 0}, make([]byte, 8+16)...)
-	in := ipv4.NewPacketConn(e.socket)
-	many := make([]ipv4.Message, 64)
-	for i := range many {
-		many[i] = ipv4.Message{Buffers: [][]byte{make([]byte, 2000)}, OOB: make([]byte, 64)}
-	}
-	for {
-		n, err := in.ReadBatch(many, 0)
+	buffer, oob := make([]byte, 2000), make([]byte, 64)
+	for !e.Over() {
+		n, noted, _, from, err := unix.Recvmsg(e.Descriptor(), buffer, oob, unix.MSG_DONTWAIT)
 		if err != nil {
-			return
+			<-time.After(hearNap)
+			continue
 		}
-		e.came.Add(int64(n))
-		e.mu.Lock()
-		for _, m := range many[:n] {
-			b := m.Buffers[0][:m.N]
-			if e.answering.Load() && len(b) == netcode.CarriedSize+netcode.RequestSize {
-				_, _ = e.socket.WriteTo(append(b[:netcode.CarriedSize:netcode.CarriedSize], keepAlive...), m.Addr)
-			}
-			e.note(b, m.OOB[:m.NN])
+		e.came.Add(1)
+		if b := buffer[:n]; e.answering.Load() && n == netcode.CarriedSize+netcode.RequestSize {
+			_ = unix.Sendto(e.Descriptor(), append(b[:netcode.CarriedSize:netcode.CarriedSize], keepAlive...), unix.MSG_DONTWAIT, from)
 		}
-		e.mu.Unlock()
+		e.note(buffer[:n], oob[:noted])
 	}
 }
 
@@ -180,6 +193,8 @@ func (e *ears) note(b, oob []byte) {
 		return
 	}
 	sent := int64(binary.NativeEndian.Uint64(b[at:]))
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if sent == 0 || binary.NativeEndian.Uint32(b[at+8:]) != e.phase {
 		return
 	}
@@ -188,12 +203,13 @@ func (e *ears) note(b, oob []byte) {
 }
 
 // paced calls send often enough for so many a second, with how many are due, at most
-// 64, until ctx ends; send returns how many it sent. It has a thread of its own
-// whose sleep the kernel does not prolong.
+// 64, until ctx ends; send returns how many it sent. It has a thread of its own,
+// whose sleep the kernel does not prolong, and which no one whom it sends to keeps from
+// sending: players have computers of their own.
 func paced(ctx context.Context, perS float64, send func(due int) int) (sent int) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // without it bursts are longer
+	defer runtime.UnlockOSThread()
 	for begun := time.Now(); ctx.Err() == nil; {
 		due := int(time.Since(begun).Seconds()*perS) - sent
 		if due < 1 {
@@ -221,7 +237,7 @@ func (b *gatewayBench) stamped(to netip.AddrPort, data []byte, perS float64) gat
 	sent := paced(ctx, perS, func(due int) (n int) {
 		for n < due {
 			binary.NativeEndian.PutUint64(data[at:], uint64(time.Now().UnixNano()))
-			one := v.fire(b.Flows, min(due-n, 4)) // the last of many would wait for those before
+			one := v.fire(b.Flows, 1) // the last of many would wait for those before, and for whom they wake
 			if one == 0 {
 				return n
 			}
@@ -234,18 +250,14 @@ func (b *gatewayBench) stamped(to netip.AddrPort, data []byte, perS float64) gat
 	return b.ears.trip(sent, took)
 }
 
-// half measures at half of the rate that passed.
-func (b *gatewayBench) half(passed float64) error {
-	at, err := netip.ParseAddrPort(b.server.LocalAddr().String())
-	if err != nil {
-		return err
-	}
+// half measures at a rate, half of that which passed or another.
+func (b *gatewayBench) half(perS float64) error {
 	var all [3][]gatewayTrip
 	var added, rawAdded []float64
 	for range b.Runs {
-		direct := b.stamped(at, carriedPayload(), passed/2)
-		raw := b.stamped(b.raw.at, gatewayPayload(), passed/2)
-		ours := b.stamped(b.gateway.at, gatewayPayload(), passed/2)
+		direct := b.stamped(b.ears.Address(), carriedPayload(), perS)
+		raw := b.stamped(b.raw.at, gatewayPayload(), perS)
+		ours := b.stamped(b.gateway.at, gatewayPayload(), perS)
 		for i, t := range []gatewayTrip{ours, raw, direct} {
 			all[i] = append(all[i], t)
 		}
@@ -299,8 +311,8 @@ func (b *gatewayBench) garbage(ctx context.Context, to netip.AddrPort, perS floa
 	return paced(ctx, perS, func(due int) int {
 		v := kinds[turn%len(kinds)]
 		if turn++; v == kinds[0] {
-			for i := range v.many {
-				v.many[i].Buffers[0] = noise[:1+random.IntN(len(noise))]
+			for i := range batch.Size {
+				v.many.SetBuffer(i, noise[:1+random.IntN(len(noise))])
 			}
 			noise[0] = byte(random.Uint32())
 		}
@@ -325,7 +337,7 @@ func (b *gatewayBench) flooded(to netip.AddrPort) (t gatewayTrip, garbagePerS fl
 func (b *gatewayBench) refresh() {
 	v := newVolley(b.players, b.first, b.gateway.at, gatewayPayload())
 	for n := 0; n < b.Flows && b.e.ctx.Err() == nil; {
-		n += max(v.fire(b.Flows, len(v.many)), 1)
+		n += max(v.fire(b.Flows, batch.Size), 1)
 		<-time.After(100 * time.Microsecond)
 	}
 }

@@ -26,14 +26,14 @@
 //
 // Who owns what: there is a worker a core. Each has a socket of its own for clients
 // (SO_REUSEPORT: the kernel gives a client's datagrams to one worker always) and one
-// for servers, which two goroutines read; a mutex guards the worker's tables, for a
-// batch of up to 64 datagrams at a time.
+// for servers, which two goroutines read, each of which waits in the kernel (udp/batch);
+// a mutex guards the worker's tables, for a batch of up to 64 datagrams at a time.
 //
 // Before them there can be a filter (filter.go): a program in the kernel that drops what comes
 // in at a network interface and could only be dropped here. Workers tell it who has a
 // flow or a line.
 //
-// Neighbours: wire/netcode says what packets look like. cmd/throng gives the keys.
+// Neighbours: udp/batch reads and writes; wire/netcode says what packets look like. cmd/throng gives the keys.
 //
 // When it misbehaves: throng_gateway_datagrams_total says by verdict what became of
 // what came. Many "forged": the keys (--keys) are older than the region's newest secret, or

@@ -9,14 +9,13 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/udp/batch"
 	"github.com/throng-gg/throng/wire/netcode"
 )
 
@@ -109,9 +108,6 @@ type Gateway struct {
 	drain   chan time.Duration // one waits; Run takes it
 }
 
-// socketBuffer rides out 30 ms of a full gigabit; the kernel may give less.
-const socketBuffer = 4 << 20
-
 // New binds the sockets. Run must be called to free them. Invalid: the config
 // makes no sense. Unavailable: an address can't be bound.
 func New(ctx context.Context, cfg Config) (*Gateway, error) {
@@ -124,19 +120,19 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	for i := range cfg.Workers {
 		w, err := g.newWorker(ctx, i, seed)
 		if err != nil {
-			return nil, errors.Join(err, g.close())
+			return nil, errors.Join(err, g.free())
 		}
 		g.workers = append(g.workers, w)
-		g.cfg.Listen = netip.AddrPortFrom(cfg.Listen.Addr(), boundPort(w.outer)) // the others join the first
+		g.cfg.Listen = netip.AddrPortFrom(cfg.Listen.Addr(), w.outer.Address().Port()) // the others join the first
 	}
 	if cfg.XDP != "" {
 		if err := g.filterAt(ctx, cfg.XDP); err != nil {
-			return nil, errors.Join(err, g.close())
+			return nil, errors.Join(err, g.free())
 		}
 	}
 	if cfg.Metrics != nil {
 		if err := cfg.Metrics.Register(newMetrics(g)); err != nil {
-			return nil, errors.Join(throng.Errorf(throng.Internal, "register metrics: %w", err), g.close())
+			return nil, errors.Join(throng.Errorf(throng.Internal, "register metrics: %w", err), g.free())
 		}
 	}
 	return g, nil
@@ -184,48 +180,17 @@ func (g *Gateway) newWorker(ctx context.Context, i int, seed [16]byte) (*worker,
 	if w.routes, err = netcode.NewRoutes(g.cfg.Keys, g.cfg.ProtocolID); err != nil {
 		return nil, err
 	}
-	if w.outer, err = bind(ctx, g.cfg.Listen, sharePort); err != nil {
+	if w.outer, err = batch.Bind(ctx, g.cfg.Listen, batch.SharePort); err != nil {
 		return nil, throng.Errorf(throng.Unavailable, "bind %s: %w", g.cfg.Listen, err)
 	}
 	inner := g.cfg.Inner
 	if !inner.IsValid() {
 		inner = netip.IPv6Unspecified()
 	}
-	if w.inner, err = bind(ctx, netip.AddrPortFrom(inner, 0), nil); err != nil {
+	if w.inner, err = batch.Bind(ctx, netip.AddrPortFrom(inner, 0), nil); err != nil {
 		return nil, errors.Join(throng.Errorf(throng.Unavailable, "bind %s for servers: %w", inner, err), w.outer.Close())
 	}
 	return w, nil
-}
-
-// sharePort lets several sockets have a port.
-func sharePort(_, _ string, c syscall.RawConn) error {
-	var failed error
-	err := c.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-	})
-	return errOr(err, failed)
-}
-
-// bind makes a socket.
-func bind(ctx context.Context, at netip.AddrPort, control func(network, addr string, c syscall.RawConn) error) (*net.UDPConn, error) {
-	config := net.ListenConfig{Control: control}
-	made, err := config.ListenPacket(ctx, "udp", at.String())
-	if err != nil {
-		return nil, err
-	}
-	socket, ok := made.(*net.UDPConn)
-	if !ok {
-		return nil, errors.Join(throng.Errorf(throng.Internal, "%T is no UDP socket", made), made.Close())
-	}
-	if err := errors.Join(socket.SetReadBuffer(socketBuffer), socket.SetWriteBuffer(socketBuffer)); err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
-	return socket, nil
-}
-
-func boundPort(c *net.UDPConn) uint16 {
-	a, _ := netip.ParseAddrPort(c.LocalAddr().String())
-	return a.Port()
 }
 
 // Address is where clients connect.
@@ -282,16 +247,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 		for {
 			select {
 			case <-ctx.Done():
-				return g.close()
+				g.shut()
+				return nil
 			case <-ticker.C:
 				g.sweep()
 			case within := <-g.drain:
 				g.let(ctx, within)
-				return g.close()
+				g.shut()
+				return nil
 			}
 		}
 	})
-	if err := group.Wait(); err != nil {
+	if err := errors.Join(group.Wait(), g.free()); err != nil {
 		return throng.Errorf(throng.Internal, "gateway at %s: %w", g.cfg.Listen, err)
 	}
 	return nil
@@ -341,15 +308,19 @@ func (g *Gateway) let(ctx context.Context, within time.Duration) {
 	}
 }
 
-// close ends the readers, and the filter.
-func (g *Gateway) close() error {
+// shut ends the readers.
+func (g *Gateway) shut() {
+	for _, w := range g.workers {
+		w.outer.Shut()
+		w.inner.Shut()
+	}
+}
+
+// free gives back the sockets, which nobody reads any more, and the filter.
+func (g *Gateway) free() error {
 	all := []error{g.filter.close()}
 	for _, w := range g.workers {
-		for _, c := range []*net.UDPConn{w.outer, w.inner} {
-			if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-				all = append(all, err)
-			}
-		}
+		all = append(all, w.outer.Close(), w.inner.Close())
 	}
 	return errors.Join(all...)
 }

@@ -283,7 +283,7 @@ func TestReflectsNothing(t *testing.T) {
 	}
 	defer func() { _ = victim.Close() }()
 	at := netip.MustParseAddrPort(victim.LocalAddr().String())
-	inner := netip.MustParseAddrPort(g.workers[0].inner.LocalAddr().String())
+	inner := g.workers[0].inner.Address()
 	forged := netcode.AppendCarried(nil, at, 0x1234)
 	forged = append(forged, 0x14, 0)
 	forged = append(forged, make([]byte, 24)...)

@@ -2,48 +2,42 @@ package gateway
 
 import (
 	"context"
-	"net"
 	"net/netip"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
+	"github.com/throng-gg/throng/udp/batch"
 )
 
 // Raw passes what comes at one socket on to one address from another socket, with the
 // same calls of the kernel as a gateway and no look at it: the limit that a
 // gateway is measured beside. It ends with ctx.
 func Raw(ctx context.Context, listen, to netip.AddrPort, ready func(netip.AddrPort)) error {
-	in, err := bind(ctx, listen, nil)
+	in, err := batch.Bind(ctx, listen, nil)
 	if err != nil {
 		return throng.Errorf(throng.Unavailable, "bind %s: %w", listen, err)
 	}
 	defer func() { _ = in.Close() }()
-	out, err := bind(ctx, netip.AddrPortFrom(listen.Addr(), 0), nil)
+	out, err := batch.Bind(ctx, netip.AddrPortFrom(listen.Addr(), 0), nil)
 	if err != nil {
 		return throng.Errorf(throng.Unavailable, "bind: %w", err)
 	}
 	defer func() { _ = out.Close() }()
-	ready(netip.AddrPortFrom(listen.Addr(), boundPort(in)))
+	ready(in.Address())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pass(in, out, addressOf(to)) })
 	group.Go(func() error {
 		<-ctx.Done()
-		return in.Close()
+		in.Shut()
+		return nil
 	})
 	return group.Wait()
 }
 
-// pass moves datagrams until in is closed.
-func pass(in, out *net.UDPConn, to address) error {
-	r, err := newReader(in)
-	if err != nil {
-		return err
-	}
-	w, err := newWriter(out)
-	if err != nil {
-		return err
-	}
+// pass moves datagrams until in is shut.
+func pass(in, out *batch.Socket, to address) error {
+	r, w := newReader(in), newWriter(out)
 	for {
 		n, err := r.read()
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dchest/siphash"
 
+	"github.com/throng-gg/throng/udp/batch"
 	"github.com/throng-gg/throng/wire/netcode"
 )
 
@@ -16,8 +17,8 @@ import (
 type worker struct {
 	cfg          *Config
 	begun        time.Time
-	outer, inner *net.UDPConn // to clients, to servers
-	secret       [2]uint64    // of tags and hashes
+	outer, inner *batch.Socket // to clients, to servers
+	secret       [2]uint64     // of tags and hashes
 
 	mu       sync.Mutex // guards what follows, for a batch at a time
 	routes   *netcode.Routes
@@ -181,16 +182,9 @@ func (w *worker) proven(ms uint32, client, server address) Verdict {
 	return Forwarded
 }
 
-// serveClients passes what clients send until the socket is closed.
+// serveClients passes what clients send until the socket is shut.
 func (w *worker) serveClients() error {
-	in, err := newReader(w.outer)
-	if err != nil {
-		return err
-	}
-	out, err := newWriter(w.inner)
-	if err != nil {
-		return err
-	}
+	in, out := newReader(w.outer), newWriter(w.inner)
 	for {
 		n, err := in.read()
 		if err != nil {
@@ -214,16 +208,9 @@ func (w *worker) serveClients() error {
 	}
 }
 
-// serveServers passes what servers send until the socket is closed.
+// serveServers passes what servers send until the socket is shut.
 func (w *worker) serveServers() error {
-	in, err := newReader(w.inner)
-	if err != nil {
-		return err
-	}
-	out, err := newWriter(w.outer)
-	if err != nil {
-		return err
-	}
+	in, out := newReader(w.inner), newWriter(w.outer)
 	for {
 		n, err := in.read()
 		if err != nil {

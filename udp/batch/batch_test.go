@@ -1,0 +1,81 @@
+//go:build linux
+
+package batch
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func bind(t *testing.T) *Socket {
+	t.Helper()
+	s, err := Bind(t.Context(), netip.MustParseAddrPort("[::1]:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// What is sent comes, in order, says who sent it, and what is longer than its buffer is cut.
+func TestSendAndReceive(t *testing.T) {
+	a, b := bind(t), bind(t)
+	defer func() { _, _ = a.Close(), b.Close() }()
+	out, in := New(), New()
+	var room [Size][10]byte
+	for i := range Size {
+		in.SetBuffer(i, room[i][:])
+		out.SetBuffer(i, bytes.Repeat([]byte{byte(i)}, i%12))
+		out.SetTo(i, b.Address().Addr().As16(), b.Address().Port(), 0, a.Family())
+	}
+	if n, errno := in.Receive(b.Descriptor()); n != 0 || errno != unix.EAGAIN {
+		t.Errorf("%d datagrams and %v before any was sent", n, errno)
+	}
+	if n, errno := out.Send(a.Descriptor(), 3, Size); n != Size-3 || errno != 0 {
+		t.Fatalf("%d datagrams were sent: %v", n, errno)
+	}
+	for came := 0; came < Size-3; {
+		n, errno := in.Wait(b.Descriptor())
+		if errno != 0 || n < 1 {
+			t.Fatalf("after %d: %v", came, errno)
+		}
+		for i := range n {
+			sent := came + i + 3
+			if want := bytes.Repeat([]byte{byte(sent)}, min(sent%12, 10)); in.Len(i) != len(want) || !bytes.Equal(room[i][:in.Len(i)], want) {
+				t.Errorf("datagram %d is %x", sent, room[i][:in.Len(i)])
+			}
+			if ip, port, _ := in.From(i).Address(); netip.AddrPortFrom(netip.AddrFrom16(ip), port) != a.Address() {
+				t.Errorf("datagram %d is of %v:%d, want %v", sent, ip, port, a.Address())
+			}
+		}
+		came += n
+	}
+	out.SetTo(0, b.Address().Addr().As16(), 0, 0, a.Family())
+	if n, errno := out.Send(a.Descriptor(), 0, 1); n != 0 || errno == 0 {
+		t.Errorf("%d datagrams went to port 0", n)
+	}
+}
+
+// Who waits comes back when the socket is shut.
+func TestShut(t *testing.T) {
+	s := bind(t)
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		for in := New(); !s.Over(); {
+			_, _ = in.Wait(s.Descriptor())
+		}
+	}()
+	s.Shut()
+	select {
+	case <-back:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody came back")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
