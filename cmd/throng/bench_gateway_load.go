@@ -404,7 +404,7 @@ func (r *gatewayReport) text(w io.Writer) {
 		fmt.Fprintf(w, "the proxy beside it: %.2f us a datagram; the gateway passes %.2f times as many on with a core\n", r.BesideUS, r.OfBeside)
 	}
 	h, f := &r.Half, &r.Flood
-	fmt.Fprintf(w, "half load: gateway %s\n  without a look %s\n  nothing between %s\n  added to p99: %.3f ms (goal 0.2), without a look %.3f ms\n",
+	fmt.Fprintf(w, "under load: gateway %s\n  without a look %s\n  nothing between %s\n  added to p99: %.3f ms (goal 0.2), without a look %.3f ms\n",
 		h.Gateway, h.Raw, h.Direct, h.AddedMS, h.RawAddedMS)
 	fmt.Fprintf(w, "flood of %.0f/s: gateway %s, before %s\n  without a look %s, before %s\n", f.GarbagePerS, f.Flooded, f.Calm, f.RawFlooded, f.RawCalm)
 	fmt.Fprintf(w, "  added to p99: %.3f ms (goal 1), without a look %.3f ms; %.0f flows, %d bytes of answer, %.2f of a core\n ", f.AddedMS, f.RawAddedMS, f.Flows, f.Answer, f.CPU)
