@@ -1,9 +1,6 @@
 package shed
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 const (
 	// windowTime is how often what a door does is looked at.
@@ -21,7 +18,7 @@ const (
 	// growFast is the same after growAfter windows without overload: what was known of
 	// how much gets done was too little, as after a stall.
 	growFast, growAfter = 1.2, 20
-	// growMost is how much more than gets done is let in until then: the rest waits.
+	// growMost is how much more than gets done is let in: the rest waits.
 	growMost = 1.25
 	// leastRate is calls a second that are let in whatever happens.
 	leastRate = 50.0
@@ -122,11 +119,13 @@ func (p *Policy) Look(w Window, now time.Time) {
 	if p.rate == 0 {
 		return
 	}
-	by, most := grow, growMost*p.best()
-	if p.clear++; p.clear > growAfter { // little gets done because little is asked for
-		by, most = growFast, math.Inf(1)
+	by := grow
+	if p.clear++; p.clear > growAfter {
+		by = growFast
 	}
-	p.rate = max(min(p.rate*by, most), cutTo*p.best(), leastRate)
+	// It stays where little gets done because little is asked for: or calls that come many
+	// at once and seldom would find the least for ever.
+	p.rate = max(p.rate, min(p.rate*by, growMost*p.best()), cutTo*p.best(), leastRate)
 	if p.calm++; w.Refused > 0 {
 		p.calm = 0
 	}

@@ -181,8 +181,9 @@ func TestPolicyProperties(t *testing.T) {
 				}
 			},
 		})
-		// From the least to 10,000 calls a second, and then calm.
-		const most = growAfter + 30 + calmFor
+		// From the least to 10,000 calls a second, at least twice as much each time that some
+		// are refused, which is seldom enough to be calm in between, and then calm.
+		const most = growAfter + 8*calmFor + calmFor
 		for range most {
 			asked, refused := rapid.IntRange(0, 1000).Draw(t, "asked"), uint64(0)
 			for range asked {
@@ -197,6 +198,39 @@ func TestPolicyProperties(t *testing.T) {
 			t.Fatalf("after %d windows without overload the limit is %g", most, p.rate)
 		}
 	})
+}
+
+// Calls that come many at once, as seldom as it takes to count as calm in between, are
+// all let in soon.
+func TestBurstsEndTheLimit(t *testing.T) {
+	for every := 2; every < calmFor; every++ {
+		var p Policy
+		now, refused := start, 0
+		p.Look(late(0), now)
+		p.Look(late(0), now)
+		if p.Rate() != leastRate {
+			t.Fatalf("the limit is %g, want the least", p.Rate())
+		}
+		const bursts = 20
+		for i := range bursts * every {
+			w := calm(0, 0)
+			if i%every == every-1 {
+				for range 1000 {
+					if p.Admit(Save, now) {
+						w.Done++
+					} else {
+						w.Refused++
+					}
+				}
+			}
+			refused = int(w.Refused)
+			now = now.Add(windowTime)
+			p.Look(w, now)
+		}
+		if refused > 0 {
+			t.Errorf("every %d windows: of the last 1,000 calls %d are refused, the limit is %g", every, refused, p.Rate())
+		}
+	}
 }
 
 func TestShares(t *testing.T) {
