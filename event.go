@@ -10,6 +10,7 @@ const (
 	EventDataMost    = 16 << 10 // bytes of an event's data
 	CopyDataMost     = 560_000  // of those of StreamCopies: a profile's document that does not compress, in base64, and what goes with it
 	EventFriendsMost = 96 << 10 // the same, of EventPlayerFriends
+	EventPostedMost  = 96 << 10 // the same, of EventLedgerPosted: 272 moves of the longest names
 	EventTypeMost    = 64       // bytes of an event's type
 	EventIDMost      = 200      // bytes of its ID, and of its key
 )

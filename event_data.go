@@ -262,6 +262,9 @@ func (t EventType) dataMost() int {
 	if t == EventPlayerFriends {
 		return EventFriendsMost
 	}
+	if t == EventLedgerPosted {
+		return EventPostedMost
+	}
 	return EventDataMost
 }
 
