@@ -34,7 +34,7 @@ type LedgerStores struct {
 // ledgerCatalog is what the contract's players own.
 const ledgerCatalog = `
 currencies: {gold: {most: 1000000}, gems: {}}
-items:      {potion: {most: 99}, arrow: {}, sword: {unique: true}, crown: {unique: true}}
+items:      {potion: {most: 99}, arrow: {}, sword: {unique: true}, crown: {unique: true}, ring: {unique: true}}
 offers:
   potion: {price: {gold: 5}, gives: {potion: 1}}
   sword:  {price: {gold: 100}, gives: {sword: 1}}
@@ -207,18 +207,27 @@ func (r *ledgerRig) want(t *testing.T, want string) {
 	}
 }
 
-// one is ada's unique item of a kind.
-func (r *ledgerRig) one(t *testing.T, kind string) throng.ItemID {
+// uniques are a player's unique items of a kind.
+func (r *ledgerRig) uniques(t *testing.T, p throng.PlayerID, kind string) (out []throng.Amount) {
 	t.Helper()
-	h, err := r.Inventory(t.Context(), r.game, "ada")
+	h, err := r.Inventory(t.Context(), r.game, p)
 	wantOK(t, "Inventory", err)
 	for _, a := range h.Amounts {
 		if strings.HasPrefix(string(a.Item), kind+"#") {
-			return a.Item
+			out = append(out, a)
 		}
 	}
-	t.Fatalf("ada has no %s", kind)
-	return ""
+	return out
+}
+
+// one is ada's unique item of a kind.
+func (r *ledgerRig) one(t *testing.T, kind string) throng.ItemID {
+	t.Helper()
+	list := r.uniques(t, "ada", kind)
+	if len(list) == 0 {
+		t.Fatalf("ada has no %s", kind)
+	}
+	return list[0].Item
 }
 
 func ledgerRewards(t *testing.T, r *ledgerRig) {
@@ -378,6 +387,7 @@ func ledgerInvalid(t *testing.T, r *ledgerRig) {
 		"no ID":                unnamed,
 		"named unique":         reward("n", "ada", amounts("sword#mine", 1)),
 		"too many uniques":     reward("n", "ada", amounts("sword", throng.TransferMost+1)),
+		"too many kinds of it": reward("n", "ada", amounts("sword", throng.TransferMost, "crown", throng.TransferMost, "ring", 1)),
 		"any sword":            trade("n", amounts("sword", 1), nil),
 		"unique gold":          trade("n", amounts("gold#1", 1), nil),
 		"overflow":             huge,
@@ -404,6 +414,16 @@ func ledgerBounds(t *testing.T, r *ledgerRig) {
 	r.must(t, reward("r5", "bo", amounts("gold", 1)))
 	r.refuse(t, trade("t1", amounts("gold", 2), amounts("gold", 2)), throng.Invalid, "takes")
 	r.refuse(t, trade("t2", nil, amounts("gold", 2)), throng.Full, "amount")
+	// As many unique items as can move at once.
+	for i, p := range []throng.PlayerID{"ada", "bo"} {
+		r.must(t, reward(throng.TransferID(fmt.Sprint("r6", i)), p, amounts("sword", throng.TransferMost, "ring", throng.TransferMost)))
+	}
+	r.must(t, trade("t3", r.uniques(t, "ada", "sword"), r.uniques(t, "bo", "ring")))
+	for _, p := range []throng.PlayerID{"ada", "bo"} {
+		if owns := len(r.uniques(t, p, "sword")) + len(r.uniques(t, p, "ring")); owns != 2*throng.TransferMost {
+			t.Errorf("%s has %d swords and rings, want %d", p, owns, 2*throng.TransferMost)
+		}
+	}
 }
 
 // ledgerRace has many calls spend what is enough for ten.
@@ -509,7 +529,7 @@ func ledgerApart(t *testing.T, r *ledgerRig) {
 func ledgerCatalogs(t *testing.T, r *ledgerRig) {
 	t.Helper()
 	c, err := r.store.Catalog(t.Context(), r.game)
-	if err != nil || c.Revision != 1 || len(c.Goods) != 6 || len(c.Offers) != 4 {
+	if err != nil || c.Revision != 1 || len(c.Goods) != 7 || len(c.Offers) != 4 {
 		t.Fatalf("Catalog: got %+v, %v", c, err)
 	}
 	_, err = r.store.Catalog(t.Context(), r.game+"-none")
@@ -521,6 +541,9 @@ func ledgerCatalogs(t *testing.T, r *ledgerRig) {
 	placeWantKind(t, "an old revision", r.store.SetCatalog(t.Context(), r.game, ledger.Catalog{}), throng.Conflict)
 	_, err = r.SetCatalog(t.Context(), r.game, []byte("currencies: {gold: {}}"))
 	placeWantKind(t, "a catalog without what players may own", err, throng.Invalid)
+	chest := strings.Replace(ledgerCatalog, "{gold: 1}}", "{sword: 16, crown: 16, ring: 1}}", 1)
+	_, err = r.SetCatalog(t.Context(), r.game, []byte(chest))
+	placeWantKind(t, "an offer of more unique items than can move at once", err, throng.Invalid)
 	next, err := r.SetCatalog(t.Context(), r.game, []byte(strings.Replace(ledgerCatalog, "potion: {price: {gold: 5}", "potion: {price: {gold: 6}", 1)))
 	if err != nil || next.Revision != 2 {
 		t.Fatalf("a new price: got revision %d, %v, want 2", next.Revision, err)

@@ -210,6 +210,7 @@ func (c Catalog) addOffer(name string, text offerText) error {
 	if len(o.Gives) == 0 {
 		return throng.AtField(throng.Invalid, at, "offers.%s.gives: is nothing", name)
 	}
+	uniques := int64(0)
 	for field, list := range map[string][]throng.Amount{"price": o.Price, "gives": o.Gives} {
 		field = "offers." + name + "." + field
 		if err := throng.CheckAmounts(field, list); err != nil {
@@ -222,8 +223,13 @@ func (c Catalog) addOffer(name string, text offerText) error {
 				return throng.AtField(throng.Invalid, at, "%s: there is no currency or item %s", field, a.Item)
 			case good.Kind == UniqueOne && (strings.HasSuffix(field, "price") || a.Count > throng.TransferMost):
 				return throng.AtField(throng.Invalid, at, "%s: a unique item is no price, and at most %d come at once", field, throng.TransferMost)
+			case good.Kind == UniqueOne:
+				uniques += a.Count
 			}
 		}
+	}
+	if uniques > MaxMoves {
+		return throng.AtField(throng.Invalid, at, "offers.%s.gives: has %d unique items, at most %d come at once", name, uniques, MaxMoves)
 	}
 	c.Offers[id] = o
 	return nil

@@ -20,6 +20,9 @@ const (
 	Stripes = 64
 	// MaxUniques is how many unique items a player can have in a game.
 	MaxUniques = 1000
+	// MaxMoves is how many unique items move in one transfer: 16 from either side of a
+	// trade. DynamoDB takes 100 writes at once, two for each of them.
+	MaxMoves = 2 * throng.TransferMost
 )
 
 // posting is one transfer on its way through.
@@ -110,6 +113,9 @@ func (p *posting) decide(s State) (*Outcome, error) {
 		if err := p.apply(out, s, l); err != nil {
 			return nil, err
 		}
+	}
+	if len(out.Moves) > MaxMoves && p.transfer.Kind != throng.TransferRefund {
+		return nil, throng.AtField(throng.Invalid, "items", "%d unique items at once, at most %d are allowed", len(out.Moves), MaxMoves)
 	}
 	number(lines, out.Moves)
 	for _, a := range out.Players {

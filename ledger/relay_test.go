@@ -9,7 +9,7 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// Whatever can be posted can be announced: one transfer that is too large for an event
+// Whatever can be posted, or could be before there was MaxMoves, can be announced: one transfer that is too large for an event
 // would keep all that come after it.
 func TestLargestIsAnnounced(t *testing.T) {
 	catalog := Catalog{Goods: map[throng.ItemID]Good{}, Offers: map[throng.ItemID]Offer{}}
