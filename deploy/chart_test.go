@@ -46,7 +46,7 @@ func template(t *testing.T, args ...string) (string, error) {
 var made = regexp.MustCompile(`(?m)^( *(?:ca\.crt|tls\.crt|tls\.key|caBundle): )[A-Za-z0-9+/=]{100,}$`)
 
 func TestChart(t *testing.T) {
-	for _, name := range []string{"small", "region", "cluster", "bucket", "events", "shared"} {
+	for _, name := range []string{"small", "region", "cluster", "bucket", "events", "shared", "edge"} {
 		t.Run(name, func(t *testing.T) {
 			values, golden := "testdata/"+name+".values.yaml", "testdata/"+name+".golden.yaml"
 			if out, err := helm(t, "lint", "--strict", "--kube-version", "1.35.4", chart, "-f", values); err != nil {
@@ -151,10 +151,13 @@ func held(t *testing.T, all []object) {
 		names[key] = true
 	}
 	for _, d := range find(all, "Deployment") {
-		confined(t, "control plane", d.at("spec", "template", "spec"))
+		apart(t, "control plane", d.at("spec", "template", "spec"))
+	}
+	for _, d := range find(all, "DaemonSet") { // in its node's network
+		confined(t, d.text("metadata", "name"), d.at("spec", "template", "spec"))
 	}
 	for _, f := range find(all, "Fleet") {
-		confined(t, "game server", f.at("spec", "template", "spec", "template", "spec"))
+		apart(t, "game server", f.at("spec", "template", "spec", "template", "spec"))
 		if f.text("metadata", "annotations", "helm.sh/resource-policy") != "keep" {
 			t.Errorf("Fleet %s would go with the release, and its occupied servers too", f.text("metadata", "name"))
 		}
@@ -195,8 +198,41 @@ func confined(t *testing.T, what string, spec any) {
 	if pod.at("enableServiceLinks") != false {
 		t.Errorf("%s: Services would set THRONG_... in its environment", what)
 	}
-	if pod.at("hostNetwork") != nil || pod.at("hostPID") != nil {
+	if pod.at("hostPID") != nil || pod.at("hostIPC") != nil {
 		t.Errorf("%s is in its node's namespaces", what)
+	}
+}
+
+// apart: confined, and not in its node's network.
+func apart(t *testing.T, what string, spec any) {
+	t.Helper()
+	confined(t, what, spec)
+	if obj(spec).at("hostNetwork") != nil {
+		t.Errorf("%s is in its node's network", what)
+	}
+}
+
+// TestFilterOfGateways: whoever lets the kernel drop garbage gives gateways what that needs,
+// and nothing else.
+func TestFilterOfGateways(t *testing.T) {
+	out, err := template(t, "-f", "testdata/edge.values.yaml", "--set", "edge.gateway.xdp=eth0")
+	if err != nil {
+		t.Fatalf("helm template: %v\n%s", err, out)
+	}
+	for _, d := range find(parse(t, out), "DaemonSet") {
+		pod := obj(d.at("spec", "template", "spec"))
+		c := obj(pod.at("containers").([]any)[0])
+		args, _ := c.at("args").([]any)
+		added, _ := c.at("securityContext", "capabilities", "add").([]any)
+		dropped, _ := c.at("securityContext", "capabilities", "drop").([]any)
+		if d.text("metadata", "labels", "app.kubernetes.io/component") != "gateway" {
+			confined(t, "beacon", pod)
+			continue
+		}
+		if !slices.Contains(args, any("--xdp=eth0")) || !slices.Equal(added, []any{"BPF", "NET_ADMIN"}) || !slices.Equal(dropped, []any{"ALL"}) ||
+			pod.at("securityContext", "runAsUser") != 0 || c.at("securityContext", "readOnlyRootFilesystem") != true {
+			t.Errorf("got a gateway of %v, user %v, capabilities %v", args, pod.at("securityContext", "runAsUser"), added)
+		}
 	}
 }
 
@@ -294,6 +330,9 @@ func TestChartRefuses(t *testing.T) {
 		"records of nothing":        {[]string{"nearest.latencyRecords.provider=aws", "nearest.latencyRecords.name=play.example", "nearest.latencyRecords.location=eu-west-1"}, []string{"nearest.latencyRecords", "service.type"}},
 		"records without a place":   {[]string{"nearest.latencyRecords.provider=aws", "nearest.latencyRecords.name=play.example", "service.type=LoadBalancer"}, []string{"nearest.latencyRecords", "location"}},
 		"an address of nobody":      {[]string{"nearest.anycast.provider=metallb", "service.type=LoadBalancer"}, []string{"nearest.anycast"}},
+		"gateways without keys":     {[]string{"edge.gateway.enabled=true"}, []string{"edge.gateway.keysSecret.name"}},
+		"a gateway by its name":     {[]string{"controlPlane.gateways={gateway.example:7800}"}, []string{"gateways"}},
+		"a gateway that lingers":    {[]string{"edge.gateway.drain=90s"}, []string{"drain"}},
 		"autoscaling without Redis": {[]string{"autoscaling.enabled=true"}, []string{"redis.urlSecret.name"}},
 		"more warm than servers":    {[]string{"controlPlane.warm=50", "controlPlane.max=10"}, []string{"controlPlane.warm", "50", "10"}},
 		"stops too slowly":          {[]string{"controlPlane.stopWait=9s"}, []string{"stopWait"}},

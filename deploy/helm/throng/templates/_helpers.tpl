@@ -130,6 +130,9 @@ app.kubernetes.io/component: control
 {{- if and .Values.autoscaler.enabled (not .Values.controlPlane.enabled) (eq .Values.autoscaler.tls.mode "generate") .Values.fleets }}
 {{- fail "autoscaler.tls.mode: generate makes a certificate for this release's own webhook; where the control plane is not, say none or secret with the caBundle of the region's" }}
 {{- end }}
+{{- if and .Values.edge.gateway.enabled (not .Values.edge.gateway.keysSecret.name) }}
+{{- fail "edge.gateway.keysSecret.name: is needed: a Secret with what throng edge keys prints" }}
+{{- end }}
 {{- if and .Values.kafka.caSecret (not .Values.kafka.urlSecret.name) }}
 {{- fail "kafka.urlSecret.name: is needed with kafka.caSecret" }}
 {{- end }}
