@@ -27,6 +27,7 @@ func TestRegion(t *testing.T) {
 		{"the engine is updated", testUpdate},
 		{"the webhook is lost", testWebhook},
 		{"an image is missing", testNoImage},
+		{"players see gateways only", testEdge},
 		{"an engine that is not Go", testEngine},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
