@@ -96,9 +96,9 @@ func write(t *testing.T, file, text string) {
 }
 
 // fetch is what a URL answers, or why it does not.
-func fetch(t *testing.T, url string) string {
+func fetch(t *testing.T, at string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
