@@ -30,10 +30,15 @@ type witness struct {
 
 // sight is what one player sees; guarded by the witness's mu.
 type sight struct {
-	session throng.SessionID
-	heard   time.Time     // the newest payload
-	gap     time.Duration // longest between two payloads
+	session  throng.SessionID
+	heard    time.Time     // the newest payload
+	payloads int           // since he came in
+	gap      time.Duration // longest between two payloads
 }
+
+// settledAfter is how many payloads a player has heard who has a complete world for long:
+// a second of a game server's.
+const settledAfter = 30
 
 func newWitness(door bot.Door, capacity int) *witness {
 	return &witness{
@@ -78,6 +83,7 @@ func (w *witness) hear(p throng.PlayerID) {
 	if s := w.sights[p]; s != nil {
 		now := time.Now()
 		s.gap, s.heard = max(s.gap, now.Sub(s.heard)), now
+		s.payloads++
 	}
 }
 
@@ -122,13 +128,13 @@ func (w *witness) seats() map[throng.PlayerID]throng.SessionID {
 	return seats
 }
 
-// play says whether all of them have heard of their worlds since then.
+// play says whether all of them have their worlds and have heard of them since then.
 func (w *witness) play(since time.Time, players []throng.PlayerID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return !slices.ContainsFunc(players, func(p throng.PlayerID) bool {
 		s := w.sights[p]
-		return s == nil || w.inside[s.session][p] == 0 || !s.heard.After(since)
+		return s == nil || w.inside[s.session][p] == 0 || s.payloads < settledAfter || !s.heard.After(since)
 	})
 }
 
