@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"net"
-
 	"github.com/throng-gg/throng/udp/batch"
 	"github.com/throng-gg/throng/wire/netcode"
 )
@@ -26,14 +24,11 @@ func newReader(s *batch.Socket) reader {
 	return r
 }
 
-// read waits for datagrams and says how many came. Its error says that the socket
-// was shut; what else goes wrong is no datagram.
-func (r reader) read() (int, error) {
-	n, _ := r.Wait(r.socket.Descriptor())
-	if r.socket.Over() {
-		return 0, net.ErrClosed
-	}
-	return n, nil
+// read waits for datagrams and says how many came, and whether the socket is open still.
+// What goes wrong is no datagram.
+func (r reader) read() (n int, open bool) {
+	n, _ = r.Wait(r.socket.Descriptor())
+	return n, !r.socket.Over()
 }
 
 // at returns one datagram of those that were read, with the head's room before it,

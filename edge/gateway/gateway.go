@@ -9,10 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/udp/batch"
@@ -232,36 +232,37 @@ func (g *Gateway) Drain(within time.Duration) {
 
 const sweepEvery = time.Second // of an eighth of the flows
 
-// Run serves until ctx ends, or it is drained. Internal: a socket broke.
+// Run serves until ctx ends, or it is drained. Internal: what it held can't be given back.
 func (g *Gateway) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	var serving sync.WaitGroup
 	for _, w := range g.workers {
-		group.Go(w.serveClients)
-		group.Go(w.serveServers)
+		serving.Go(w.serveClients)
+		serving.Go(w.serveServers)
 	}
-	group.Go(func() error {
-		ticker := time.NewTicker(sweepEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				g.shut()
-				return nil
-			case <-ticker.C:
-				g.sweep()
-			case within := <-g.drain:
-				g.let(ctx, within)
-				g.shut()
-				return nil
-			}
-		}
-	})
-	if err := errors.Join(group.Wait(), g.free()); err != nil {
+	g.tend(ctx)
+	g.shut()
+	serving.Wait()
+	if err := g.free(); err != nil {
 		return throng.Errorf(throng.Internal, "gateway at %s: %w", g.cfg.Listen, err)
 	}
 	return nil
+}
+
+// tend forgets who is silent until ctx ends, or it is drained.
+func (g *Gateway) tend(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			g.sweep()
+		case within := <-g.drain:
+			g.let(ctx, within)
+			return
+		}
+	}
 }
 
 func (g *Gateway) sweep() {

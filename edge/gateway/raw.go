@@ -3,8 +3,7 @@ package gateway
 import (
 	"context"
 	"net/netip"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/udp/batch"
@@ -25,23 +24,21 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, ready func(netip.AddrPo
 	}
 	defer func() { _ = out.Close() }()
 	ready(in.Address())
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return pass(in, out, addressOf(to)) })
-	group.Go(func() error {
-		<-ctx.Done()
-		in.Shut()
-		return nil
-	})
-	return group.Wait()
+	var passing sync.WaitGroup
+	passing.Go(func() { pass(in, out, addressOf(to)) })
+	<-ctx.Done()
+	in.Shut()
+	passing.Wait()
+	return nil
 }
 
 // pass moves datagrams until in is shut.
-func pass(in, out *batch.Socket, to address) error {
+func pass(in, out *batch.Socket, to address) {
 	r, w := newReader(in), newWriter(out)
 	for {
-		n, err := r.read()
-		if err != nil {
-			return closed(err)
+		n, open := r.read()
+		if !open {
+			return
 		}
 		for i := range n {
 			b, _ := r.at(i)

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"errors"
-	"net"
 	"sync"
 	"time"
 
@@ -183,12 +181,12 @@ func (w *worker) proven(ms uint32, client, server address) Verdict {
 }
 
 // serveClients passes what clients send until the socket is shut.
-func (w *worker) serveClients() error {
+func (w *worker) serveClients() {
 	in, out := newReader(w.outer), newWriter(w.inner)
 	for {
-		n, err := in.read()
-		if err != nil {
-			return closed(err)
+		n, open := in.read()
+		if !open {
+			return
 		}
 		w.mu.Lock()
 		now := time.Now()
@@ -209,12 +207,12 @@ func (w *worker) serveClients() error {
 }
 
 // serveServers passes what servers send until the socket is shut.
-func (w *worker) serveServers() error {
+func (w *worker) serveServers() {
 	in, out := newReader(w.inner), newWriter(w.outer)
 	for {
-		n, err := in.read()
-		if err != nil {
-			return closed(err)
+		n, open := in.read()
+		if !open {
+			return
 		}
 		w.mu.Lock()
 		ms := w.ms(time.Now())
@@ -249,11 +247,4 @@ func putHead(b []byte, client address, tag uint64) {
 	copy(b[1:], client.ip[:])
 	binary.BigEndian.PutUint16(b[17:], client.port)
 	binary.BigEndian.PutUint64(b[19:], tag)
-}
-
-func closed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
