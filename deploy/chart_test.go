@@ -212,27 +212,42 @@ func apart(t *testing.T, what string, spec any) {
 	}
 }
 
-// TestFilterOfGateways: whoever lets the kernel drop garbage gives gateways what that needs,
-// and nothing else.
-func TestFilterOfGateways(t *testing.T) {
-	out, err := template(t, "-f", "testdata/edge.values.yaml", "--set", "edge.gateway.xdp=eth0")
-	if err != nil {
-		t.Fatalf("helm template: %v\n%s", err, out)
+// TestCapabilitiesOfGateways: whoever lets the kernel drop garbage, or gateways run before all
+// else, gives them what that needs, and nothing else.
+func TestCapabilitiesOfGateways(t *testing.T) {
+	for _, c := range []struct {
+		set, arg     string
+		capabilities []any
+	}{
+		{"edge.gateway.xdp=eth0", "--xdp=eth0", []any{"BPF", "NET_ADMIN"}},
+		{"edge.gateway.realtime=true", "--realtime", []any{"SYS_NICE"}},
+		{"edge.gateway.xdp=eth0,edge.gateway.realtime=true", "--realtime", []any{"BPF", "NET_ADMIN", "SYS_NICE"}},
+	} {
+		out, err := template(t, "-f", "testdata/edge.values.yaml", "--set", c.set)
+		if err != nil {
+			t.Fatalf("helm template: %v\n%s", err, out)
+		}
+		for _, d := range find(parse(t, out), "DaemonSet") {
+			pod := obj(d.at("spec", "template", "spec"))
+			if d.text("metadata", "labels", "app.kubernetes.io/component") != "gateway" {
+				confined(t, "beacon", pod)
+				continue
+			}
+			capable(t, pod, c.arg, c.capabilities)
+		}
 	}
-	for _, d := range find(parse(t, out), "DaemonSet") {
-		pod := obj(d.at("spec", "template", "spec"))
-		c := obj(pod.at("containers").([]any)[0])
-		args, _ := c.at("args").([]any)
-		added, _ := c.at("securityContext", "capabilities", "add").([]any)
-		dropped, _ := c.at("securityContext", "capabilities", "drop").([]any)
-		if d.text("metadata", "labels", "app.kubernetes.io/component") != "gateway" {
-			confined(t, "beacon", pod)
-			continue
-		}
-		if !slices.Contains(args, any("--xdp=eth0")) || !slices.Equal(added, []any{"BPF", "NET_ADMIN"}) || !slices.Equal(dropped, []any{"ALL"}) ||
-			pod.at("securityContext", "runAsUser") != 0 || c.at("securityContext", "readOnlyRootFilesystem") != true {
-			t.Errorf("got a gateway of %v, user %v, capabilities %v", args, pod.at("securityContext", "runAsUser"), added)
-		}
+}
+
+// capable: a gateway with an argument and some of root's capabilities, and none of its files.
+func capable(t *testing.T, pod object, arg string, capabilities []any) {
+	t.Helper()
+	c := obj(pod.at("containers").([]any)[0])
+	args, _ := c.at("args").([]any)
+	added, _ := c.at("securityContext", "capabilities", "add").([]any)
+	dropped, _ := c.at("securityContext", "capabilities", "drop").([]any)
+	if !slices.Contains(args, any(arg)) || !slices.Equal(added, capabilities) || !slices.Equal(dropped, []any{"ALL"}) ||
+		pod.at("securityContext", "runAsUser") != 0 || c.at("securityContext", "readOnlyRootFilesystem") != true {
+		t.Errorf("got a gateway of %v, user %v, capabilities %v", args, pod.at("securityContext", "runAsUser"), added)
 	}
 }
 

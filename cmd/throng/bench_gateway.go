@@ -28,16 +28,17 @@ import (
 
 // benchGatewayCmd measures a gateway of one worker, in a process of its own.
 type benchGatewayCmd struct {
-	Flows   int           `default:"100000" help:"Players who are connected; each has an IP of 127.0.0.0/8 of his own."`
-	Forged  int           `default:"1000000" help:"Forged first packets."`
-	Valid   int           `default:"6000" help:"Valid datagrams a second beside a flood."`
-	Garbage int           `default:"10" help:"How many times as many datagrams the flood has: random bytes, forged first packets, first packets sent again from elsewhere, payloads of nobody."`
-	For     time.Duration `default:"2s" help:"How long each rate, and each latency, is measured."`
-	Runs    int           `default:"3" help:"How often; the medians are told."`
-	Rate    float64       `help:"At how many datagrams a second latency is measured; by default half of what passes when as much is sent as can be." placeholder:"N"`
-	Beside  string        `help:"Another proxy to measure in the same runs: a command, in which PORT stands for the UDP port of 127.0.0.1 where it is to listen and SERVER for the address it passes on to." placeholder:"COMMAND"`
-	Net     string        `default:"127.1.0.0" help:"Where players' IPs begin. Those of another net have to be this machine's own, as by ip route add local 44.0.0.0/8 dev lo: there are proxies that take none of 127.0.0.0/8." placeholder:"IP"`
-	JSON    bool          `help:"Print the report as JSON."`
+	Flows    int           `default:"100000" help:"Players who are connected; each has an IP of 127.0.0.0/8 of his own."`
+	Forged   int           `default:"1000000" help:"Forged first packets."`
+	Valid    int           `default:"6000" help:"Valid datagrams a second beside a flood."`
+	Garbage  int           `default:"10" help:"How many times as many datagrams the flood has: random bytes, forged first packets, first packets sent again from elsewhere, payloads of nobody."`
+	For      time.Duration `default:"2s" help:"How long each rate, and each latency, is measured."`
+	Runs     int           `default:"3" help:"How often; the medians are told."`
+	Rate     float64       `help:"At how many datagrams a second latency is measured; by default half of what passes when as much is sent as can be." placeholder:"N"`
+	Beside   string        `help:"Another proxy to measure in the same runs: a command, in which PORT stands for the UDP port of 127.0.0.1 where it is to listen and SERVER for the address it passes on to." placeholder:"COMMAND"`
+	Net      string        `default:"127.1.0.0" help:"Where players' IPs begin. Those of another net have to be this machine's own, as by ip route add local 44.0.0.0/8 dev lo: there are proxies that take none of 127.0.0.0/8." placeholder:"IP"`
+	Realtime bool          `help:"Let the gateway, and the process without a look, run before all else (throng edge gateway --realtime)."`
+	JSON     bool          `help:"Print the report as JSON."`
 
 	first [2]byte // of Net
 }
@@ -159,12 +160,13 @@ func (b *gatewayBench) spawnAll(keys string, server netip.AddrPort) error {
 	if err := free.Close(); err != nil {
 		return err
 	}
+	realtime := fmt.Sprintf("--realtime=%t", b.Realtime)
 	b.gateway, err = b.spawn("edge", "gateway", "--listen", "127.0.0.1:0", "--inner", "127.0.0.1", "--keys", keys, "--http", strings.TrimPrefix(b.metrics, "http://"), "--workers", "1",
-		"--per-flow", fmt.Sprint(1<<24), "--drain", "0s")
+		"--per-flow", fmt.Sprint(1<<24), "--drain", "0s", realtime)
 	if err != nil {
 		return err
 	}
-	if b.raw, err = b.spawn("bench", "gateway-raw", server.String()); err != nil || b.Beside == "" {
+	if b.raw, err = b.spawn("bench", "gateway-raw", server.String(), realtime); err != nil || b.Beside == "" {
 		return err
 	}
 	b.beside, err = b.spawnBeside(server)
@@ -436,7 +438,8 @@ func requestOf(token []byte) []byte {
 
 // benchGatewayRawCmd is the limit's process.
 type benchGatewayRawCmd struct {
-	To string `arg:""`
+	To       string `arg:""`
+	Realtime bool
 }
 
 // Run passes datagrams on until e.ctx ends.
@@ -445,7 +448,7 @@ func (c *benchGatewayRawCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return gateway.Raw(e.ctx, netip.MustParseAddrPort("127.0.0.1:0"), to, func(at netip.AddrPort) {
+	return gateway.Raw(e.ctx, netip.MustParseAddrPort("127.0.0.1:0"), to, c.Realtime, func(at netip.AddrPort) {
 		fmt.Fprintf(e.out, "passes datagrams on at %s\n", at)
 	})
 }

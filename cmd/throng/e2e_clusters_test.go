@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,7 +19,9 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/agones/kind"
@@ -30,14 +33,15 @@ import (
 	"github.com/throng-gg/throng/test/lab"
 )
 
-// cloud is a real API server with Agones' stand-in and a Fleet, whose game servers
-// are simulated: they bring their pods' real tokens to the region's doors, and
+// cloud is a real API server with Agones' stand-in, or with Agones, and a Fleet, whose game
+// servers are simulated: they bring their pods' real tokens to the region's doors, and
 // connect.
 type cloud struct {
-	*standin.Standin
+	*standin.Standin // nil: it is Agones
 	*object.Clients
 	t       *testing.T
-	cluster *lab.Cluster
+	cluster *lab.Cluster // nil: it was there before
+	config  string       // a kubeconfig
 	kube    *kubernetes.Clientset
 	host    *load.Host
 	doors   func() string
@@ -83,30 +87,63 @@ func startCloudOn(t *testing.T, lc *lab.Cluster, replicas int32, o standin.Optio
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	c := &cloud{
-		Standin: s, t: t, cluster: lc, doors: doors, paper: o.Pods != paper.NoPods, http: client.NewHTTP(nil),
-		pods: map[string]throng.ServerID{}, names: map[throng.ServerID]string{}, stops: map[string]func(){}, seen: map[throng.ServerID][]string{}, open: make(chan struct{}),
-	}
-	if c.Clients, err = object.NewClients(lc.Config()); err != nil {
+	c := &cloud{Standin: s, t: t, cluster: lc, config: lc.Kubeconfig, doors: doors, paper: o.Pods != paper.NoPods}
+	c.connect(lc.Config())
+	c.makeFleet(replicas)
+	return c
+}
+
+// startCloudAt is startCloud on a cluster that has Agones, and nodes of kwok's.
+func startCloudAt(t *testing.T, kubeconfig string, replicas int32, doors func() string) *cloud {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if c.kube, err = kubernetes.NewForConfig(lc.Config()); err != nil {
-		t.Fatal(err)
-	}
-	if c.host, err = load.NewHost(load.HostConfig{HTTP: c.http, Logger: slog.New(slog.DiscardHandler)}); err != nil {
-		t.Fatal(err)
+	config.QPS = -1
+	c := &cloud{t: t, config: kubeconfig, doors: doors, paper: true}
+	c.connect(config)
+	f := c.makeFleet(replicas)
+	t.Cleanup(func() {
+		if err := c.Fleets.Delete(context.WithoutCancel(t.Context()), f); err != nil {
+			t.Error(err)
+		}
+		all := c.kube.RESTClient().Delete().AbsPath("/apis/agones.dev/v1/namespaces/default/gameservers").Param("labelSelector", kind.LabelFleet+"="+f.Name)
+		if err := all.Do(context.WithoutCancel(t.Context())).Error(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// connect makes what speaks to the cluster, and plays its game servers.
+func (c *cloud) connect(config *rest.Config) {
+	c.t.Helper()
+	c.http, c.open = client.NewHTTP(nil), make(chan struct{})
+	c.pods, c.names, c.stops, c.seen = map[string]throng.ServerID{}, map[throng.ServerID]string{}, map[string]func(){}, map[throng.ServerID][]string{}
+	var failed [3]error
+	c.Clients, failed[0] = object.NewClients(config)
+	c.kube, failed[1] = kubernetes.NewForConfig(config)
+	c.host, failed[2] = load.NewHost(load.HostConfig{HTTP: c.http, Logger: slog.New(slog.DiscardHandler)})
+	if err := errors.Join(failed[:]...); err != nil {
+		c.t.Fatal(err)
 	}
 	c.play()
+}
+
+func (c *cloud) makeFleet(replicas int32) *object.Fleet {
+	c.t.Helper()
 	f := &object.Fleet{}
 	if err := json.Unmarshal([]byte(`{"spec":{"template":{"spec":{"ports":[{"name":"default","containerPort":7777}],
-		"template":{"spec":{"containers":[{"name":"game","image":"engine:1"}]}}}}}}`), f); err != nil {
-		t.Fatal(err)
+		"template":{"spec":{"containers":[{"name":"game","image":"engine:1"}],
+			"nodeSelector":{"type":"kwok"},"tolerations":[{"operator":"Exists"}]}}}}}}`), f); err != nil {
+		c.t.Fatal(err)
 	}
 	f.Name, f.Namespace, f.Spec.Replicas = "warm", "default", replicas
-	if _, err := c.Fleets.Create(t.Context(), f); err != nil {
-		t.Fatal(err)
+	if _, err := c.Fleets.Create(c.t.Context(), f); err != nil {
+		c.t.Fatal(err)
 	}
-	return c
+	return f
 }
 
 // play has a game server run in each GameServer, until the test ends.
@@ -133,6 +170,9 @@ func (c *cloud) changed(o any) {
 	g, ok := o.(*object.GameServer)
 	if !ok {
 		return
+	}
+	if c.Standin == nil && g.Status.State == object.Scheduled {
+		c.work.Go(func() { c.state(g.Name, object.RequestReady) })
 	}
 	id := throng.ServerID(g.Labels[kind.LabelServer])
 	if id == "" || g.Status.State != object.Allocated || g.DeletionTimestamp != nil {
@@ -188,9 +228,18 @@ func (c *cloud) exited(e throng.ServerExit) {
 	c.mu.Lock()
 	name := c.names[e.Server]
 	c.mu.Unlock()
-	if name != "" {
+	switch {
+	case name == "":
+	case c.Standin != nil:
 		_ = c.Exit("default", name, 0)
+	default:
+		c.state(name, object.Shutdown)
 	}
+}
+
+// state says what a game server's sidecar would say. One that is gone is told nothing.
+func (c *cloud) state(name string, s object.State) {
+	_, _ = c.GameServers.Patch(c.ctx, "default", name, fmt.Appendf(nil, `{"status":{"state":%q}}`, s))
 }
 
 // laterAt is where the doors are once a test says so; empty before.
@@ -320,7 +369,7 @@ func clustersFile(t *testing.T, clouds ...*cloud) string {
 	t.Helper()
 	text := "clusters:\n"
 	for i, c := range clouds {
-		text += fmt.Sprintf("  - {name: c%d, kubeconfig: %q, namespace: default, fleet: warm}\n", i, c.cluster.Kubeconfig)
+		text += fmt.Sprintf("  - {name: c%d, kubeconfig: %q, namespace: default, fleet: warm}\n", i, c.config)
 	}
 	name := filepath.Join(t.TempDir(), "clusters.yaml")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {

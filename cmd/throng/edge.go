@@ -64,12 +64,13 @@ type edgeGatewayCmd struct {
 	Inner     string        `default:"0.0.0.0" help:"IP from which game servers are spoken to." placeholder:"IP"`
 	Keys      string        `required:"" type:"path" help:"File that throng edge keys printed. It is read again when it changes." placeholder:"FILE"`
 	HTTP      string        `name:"http" default:"127.0.0.1:7801" help:"Where GET /metrics and /readyz are answered; empty: nowhere." placeholder:"HOST:PORT"`
-	Workers   int           `default:"0" help:"Processors that it uses; 0: all."`
+	Workers   int           `default:"0" help:"Processors that it uses; 0: all, or with --realtime all but one."`
 	Flows     int           `default:"200000" help:"Most players at once."`
 	PerFlow   int           `default:"500" help:"Most datagrams of one player in a second."`
 	PerToken  int           `default:"20" help:"How often one token may be shown in a second."`
 	PerSource int           `default:"500" help:"How many tokens may be shown in a second from one IPv4 address or /64 of IPv6, to each processor."`
 	XDP       string        `name:"xdp" help:"Network interface that players' datagrams come in at: a program in the kernel then drops garbage there, where it costs least. It needs CAP_BPF and CAP_NET_ADMIN; without them a warning is logged and the gateway drops all itself." placeholder:"INTERFACE"`
+	Realtime  bool          `help:"Run before all else of the machine as soon as a datagram comes, which then waits for nobody; for machines that do little else. It needs CAP_SYS_NICE; without it a warning is logged."`
 	Drain     time.Duration `default:"5s" help:"From SIGTERM to the end: meanwhile players are let go, one after the other, and go on through another gateway."`
 	command.LogFlags
 }
@@ -95,7 +96,7 @@ func (c *edgeGatewayCmd) Run(e *env) error {
 	metrics := newMetrics()
 	g, err := gateway.New(e.ctx, gateway.Config{
 		Listen: listen, Inner: inner, Keys: keys, Workers: c.Workers, Flows: c.Flows,
-		PerFlow: c.PerFlow, PerToken: c.PerToken, PerSource: c.PerSource, XDP: c.XDP,
+		PerFlow: c.PerFlow, PerToken: c.PerToken, PerSource: c.PerSource, XDP: c.XDP, Realtime: c.Realtime,
 		Logger: logger.With("part", "gateway"), Metrics: metrics,
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ type Config struct {
 	Keys map[uint8][netcode.KeySize]byte
 	// ProtocolID: zero means Throng's.
 	ProtocolID uint64
-	// Workers is how many cores it uses; zero: all.
+	// Workers is how many cores it uses; zero: all, or with Realtime all but one.
 	Workers int
 	// Flows is how many clients there can be; 200,000. Each has two to four
 	// places of 64 bytes.
@@ -53,6 +53,10 @@ type Config struct {
 	// kernel drops what the workers would drop. Empty: none. Where the kernel does
 	// not take it the gateway says so in its log and goes on without.
 	XDP string
+	// Realtime lets the workers run before all else that the machine does, as soon as a
+	// datagram comes. Where the kernel does not allow it the gateway says so in its
+	// log and goes on without.
+	Realtime bool
 	// Logger: nil logs nothing.
 	Logger *slog.Logger
 	// Metrics: nil registers none.
@@ -68,7 +72,7 @@ func (c *Config) fill() error {
 		at   *int
 		zero int
 	}{
-		{"workers", &c.Workers, runtime.NumCPU()},
+		{"workers", &c.Workers, c.cores()},
 		{"flows", &c.Flows, 200_000},
 		{"per_flow", &c.PerFlow, 500},
 		{"per_token", &c.PerToken, 20},
@@ -98,6 +102,14 @@ func (c *Config) fill() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// cores are those it uses unless it is told how many.
+func (c *Config) cores() int {
+	if c.Realtime {
+		return max(runtime.NumCPU()-1, 1)
+	}
+	return runtime.NumCPU()
 }
 
 // Gateway passes datagrams between clients and servers.
@@ -236,8 +248,9 @@ const sweepEvery = time.Second // of an eighth of the flows
 func (g *Gateway) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
 	for _, w := range g.workers {
-		serving.Go(w.serveClients)
-		serving.Go(w.serveServers)
+		for _, serve := range []func(){w.serveClients, w.serveServers} {
+			serving.Go(func() { g.serve(ctx, serve) })
+		}
 	}
 	g.tend(ctx)
 	g.shut()
@@ -246,6 +259,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return throng.Errorf(throng.Internal, "gateway at %s: %w", g.cfg.Listen, err)
 	}
 	return nil
+}
+
+// serve lets a worker serve, before all else of the machine if it is to and may.
+func (g *Gateway) serve(ctx context.Context, serve func()) {
+	if !g.cfg.Realtime {
+		serve()
+		return
+	}
+	batch.First(serve, func(err error) {
+		g.cfg.Logger.WarnContext(ctx, "the gateway does not run before others: the kernel does not allow it", "err", err)
+	})
 }
 
 // tend forgets who is silent until ctx ends, or it is drained.

@@ -5,13 +5,19 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/throng-gg/throng/gameserver"
 	"github.com/throng-gg/throng/udp"
@@ -228,6 +234,43 @@ func TestPlay(t *testing.T) {
 		}
 	}
 	await(t, "goodbyes", func() bool { return int(server.disconnected.Load()) == len(players) })
+}
+
+// first counts the threads of this process that run before all else.
+func first(t *testing.T) (n int) {
+	t.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := unix.SchedGetAttr(id, 0); err == nil && a.Policy == unix.SCHED_FIFO {
+			n++
+		}
+	}
+	return n
+}
+
+// Only what passes datagrams runs before all else, and only as long as the gateway does.
+func TestRealtime(t *testing.T) {
+	var log bytes.Buffer
+	server, g := serve(t), run(t, Config{Workers: 2, Realtime: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	dial(t, tokenFor(t, server.Address(), g.Address())).echoes(t, "at once")
+	n := first(t)
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	switch refused := strings.Contains(log.String(), "does not run before others"); {
+	case refused && n == 0:
+		t.Skipf("the kernel does not allow it here: %s", &log)
+	case n != 4:
+		t.Errorf("%d threads run before all else, want 4: two for each worker (%s)", n, &log)
+	}
+	await(t, "their end", func() bool { return first(t) == 0 })
 }
 
 // A gateway dies, another one takes over: the server sees the same connection,

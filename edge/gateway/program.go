@@ -29,7 +29,7 @@ const (
 	data   = asm.R6 // of the frame
 	end    = asm.R7 // behind the frame
 	header = asm.R8 // the header
-	size   = asm.R9 // of the payload; then of its body; then the time
+	size   = asm.R9 // of what IP carries; then of the payload; then of its body; then the time
 
 	keyAt     = -24 // the client: an address
 	sourceAt  = -40 // what counts as its source
@@ -86,7 +86,9 @@ func (p program) ip4() asm.Instructions {
 		asm.LoadMem(asm.R3, data, ethernet, asm.Byte), asm.JNE.Imm(asm.R3, 0x45, "pass"), // no options
 		asm.LoadMem(asm.R3, data, ethernet+9, asm.Byte), asm.JNE.Imm(asm.R3, unix.IPPROTO_UDP, "pass"),
 		asm.LoadMem(asm.R3, data, ethernet+6, asm.Half), asm.HostTo(asm.BE, asm.R3, asm.Half),
-		asm.And.Imm(asm.R3, 0x3fff), asm.JNE.Imm(asm.R3, 0, "pass")) // no fragment
+		asm.And.Imm(asm.R3, 0x3fff), asm.JNE.Imm(asm.R3, 0, "pass"), // no fragment
+		asm.LoadMem(size, data, ethernet+2, asm.Half), asm.HostTo(asm.BE, size, asm.Half),
+		asm.JLT.Imm(size, ip4Size, "pass"), asm.Sub.Imm(size, ip4Size))
 	if ip := p.listen.Addr().Unmap(); ip.Is4() && !ip.IsUnspecified() {
 		b := ip.As4()
 		all = append(all, asm.LoadMem(asm.R3, data, ethernet+16, asm.Word),
@@ -105,7 +107,8 @@ func (p program) ip4() asm.Instructions {
 func (p program) ip6() asm.Instructions {
 	all := reach(data, ethernet+ip6Size)
 	all[0] = all[0].WithSymbol("ip6")
-	all = append(all, asm.LoadMem(asm.R3, data, ethernet+6, asm.Byte), asm.JNE.Imm(asm.R3, unix.IPPROTO_UDP, "pass"))
+	all = append(all, asm.LoadMem(asm.R3, data, ethernet+6, asm.Byte), asm.JNE.Imm(asm.R3, unix.IPPROTO_UDP, "pass"),
+		asm.LoadMem(size, data, ethernet+4, asm.Half), asm.HostTo(asm.BE, size, asm.Half))
 	ip := p.listen.Addr().Unmap()
 	switch {
 	case ip.IsUnspecified():
@@ -124,16 +127,18 @@ func (p program) ip6() asm.Instructions {
 	return append(all, asm.Mov.Reg(header, data), asm.Add.Imm(header, ethernet+ip6Size))
 }
 
-// datagram reads the header of UDP, the port to the key, and the first byte.
+// datagram reads the header of UDP, the port to the key, and the first byte. Whether all of
+// it came is not looked at: the kernel adds nothing but constants to the frame's address for who has
+// no CAP_PERFMON, and drops what is shorter than it says.
 func (p program) datagram() asm.Instructions {
 	all := reach(header, udpSize)
 	all[0] = all[0].WithSymbol("datagram")
 	all = append(all,
 		asm.LoadMem(asm.R3, header, 2, asm.Half), asm.HostTo(asm.BE, asm.R3, asm.Half), asm.JNE.Imm(asm.R3, int32(p.listen.Port()), "pass"),
 		asm.LoadMem(asm.R3, header, 0, asm.Half), asm.StoreMem(asm.RFP, keyAt+16, asm.R3, asm.Half),
-		asm.LoadMem(size, header, 4, asm.Half), asm.HostTo(asm.BE, size, asm.Half), asm.JLT.Imm(size, udpSize, "pass"),
-		asm.Mov.Reg(asm.R2, header), asm.Add.Reg(asm.R2, size), asm.JGT.Reg(asm.R2, end, "pass"), // the kernel drops it
-		asm.Sub.Imm(size, udpSize),
+		asm.LoadMem(asm.R3, header, 4, asm.Half), asm.HostTo(asm.BE, asm.R3, asm.Half), asm.JLT.Imm(asm.R3, udpSize, "pass"),
+		asm.JGT.Reg(asm.R3, size, "pass"), // the kernel drops it
+		asm.Mov.Reg(size, asm.R3), asm.Sub.Imm(size, udpSize),
 		asm.JLT.Imm(size, shortest, "malformed"), asm.JGT.Imm(size, netcode.MaxDatagram, "malformed"))
 	all = append(all, reach(header, udpSize+shortest)...)
 	return append(all,

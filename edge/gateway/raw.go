@@ -11,8 +11,8 @@ import (
 
 // Raw passes what comes at one socket on to one address from another socket, with the
 // same calls of the kernel as a gateway and no look at it: the limit that a
-// gateway is measured beside. It ends with ctx.
-func Raw(ctx context.Context, listen, to netip.AddrPort, ready func(netip.AddrPort)) error {
+// gateway is measured beside; before all else of the machine, if it is to. It ends with ctx.
+func Raw(ctx context.Context, listen, to netip.AddrPort, realtime bool, ready func(netip.AddrPort)) error { //nolint:revive // as Config has it
 	in, err := batch.Bind(ctx, listen, nil)
 	if err != nil {
 		return throng.Errorf(throng.Unavailable, "bind %s: %w", listen, err)
@@ -25,11 +25,19 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, ready func(netip.AddrPo
 	defer func() { _ = out.Close() }()
 	ready(in.Address())
 	var passing sync.WaitGroup
-	passing.Go(func() { pass(in, out, addressOf(to)) })
+	var refused error
+	passing.Go(func() {
+		passes := func() { pass(in, out, addressOf(to)) }
+		if !realtime {
+			passes()
+			return
+		}
+		batch.First(passes, func(err error) { refused = err })
+	})
 	<-ctx.Done()
 	in.Shut()
 	passing.Wait()
-	return nil
+	return refused
 }
 
 // pass moves datagrams until in is shut.

@@ -5,6 +5,7 @@ package batch
 import (
 	"bytes"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -77,5 +78,29 @@ func TestShut(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who is first is so alone, and as long as he does what he is first for.
+func TestFirst(t *testing.T) {
+	policy := func() uint32 {
+		a, err := unix.SchedGetAttr(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Policy
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, during, another := policy(), uint32(0), make(chan uint32)
+	First(func() {
+		during = policy()
+		go func() { another <- policy() }()
+		if got := <-another; got != before {
+			t.Errorf("another thread has policy %d, want %d", got, before)
+		}
+	}, func(err error) { t.Skipf("the kernel does not allow it here: %v", err) })
+	if after := policy(); during != unix.SCHED_FIFO || after != unix.SCHED_NORMAL {
+		t.Errorf("got policy %d, and %d after it, want %d and %d", during, after, unix.SCHED_FIFO, unix.SCHED_NORMAL)
 	}
 }
