@@ -10,9 +10,10 @@ const (
 
 // supply is how many allocations may be under way, by what became of the last
 // ones. A backend that grows by itself and has no more is asked again soon, and
-// less and less often while it has none: a quarter fewer at a time for each that is
-// refused, and a quarter more for each that is not. So what it makes is taken as it
-// comes. A backend that does not grow is full for a while.
+// less and less often while it has none: half as many at a time when some are
+// refused, and one more for each that is not. So what it makes is taken as it
+// comes, and half of what is asked for is had. A backend that does not grow is full
+// for a while.
 type supply struct {
 	most  int  // allocations under way, while none is refused
 	grows bool // by itself
@@ -34,8 +35,10 @@ func (s *supply) atOnce() int {
 // gave says that an allocation succeeded.
 func (s *supply) gave() {
 	s.full, s.pause = time.Time{}, 0
-	if s.window += s.window / 4; s.window >= s.most {
-		s.window = 0
+	if s.window > 0 {
+		if s.window++; s.window >= s.most {
+			s.window = 0
+		}
 	}
 }
 
@@ -44,12 +47,12 @@ func (s *supply) gave() {
 // count once.
 func (s *supply) refused(asked, now time.Time) (until time.Time) {
 	s.full = now.Add(fullTime)
-	s.window = min(max(s.atOnce()*3/4, dryAtOnce), s.most)
+	if s.grows && asked.Before(s.paused) {
+		return time.Time{}
+	}
+	s.window = min(max(s.atOnce()/2, dryAtOnce), s.most)
 	if !s.grows {
 		return s.full
-	}
-	if asked.Before(s.paused) {
-		return time.Time{}
 	}
 	s.paused = now
 	s.pause = min(max(2*s.pause, dryFirst), fullTime)

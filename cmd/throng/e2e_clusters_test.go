@@ -50,12 +50,13 @@ type cloud struct {
 	ctx     context.Context //nolint:containedctx // of the game servers
 	work    sync.WaitGroup
 
-	mu    sync.Mutex
-	pods  map[string]throng.ServerID   // guarded by mu; GameServers whose game servers run, by name
-	names map[throng.ServerID]string   // guarded by mu; the reverse
-	stops map[string]func()            // guarded by mu; those that claim
-	seen  map[throng.ServerID][]string // guarded by mu; all GameServers that ever bore an ID
-	twins []string                     // guarded by mu; servers that claimed an ID that another one has
+	mu     sync.Mutex
+	pods   map[string]throng.ServerID   // guarded by mu; GameServers whose game servers run, by name
+	names  map[throng.ServerID]string   // guarded by mu; the reverse
+	stops  map[string]func()            // guarded by mu; those that claim
+	seen   map[throng.ServerID][]string // guarded by mu; all GameServers that ever bore an ID
+	tokens map[string]string            // guarded by mu; of pods, which Agones' servers have before they are ready
+	twins  []string                     // guarded by mu; servers that claimed an ID that another one has
 
 	denied atomic.Int64
 
@@ -121,6 +122,7 @@ func (c *cloud) connect(config *rest.Config) {
 	c.t.Helper()
 	c.http, c.open = client.NewHTTP(nil), make(chan struct{})
 	c.pods, c.names, c.stops, c.seen = map[string]throng.ServerID{}, map[throng.ServerID]string{}, map[string]func(){}, map[throng.ServerID][]string{}
+	c.tokens = map[string]string{}
 	var failed [3]error
 	c.Clients, failed[0] = object.NewClients(config)
 	c.kube, failed[1] = kubernetes.NewForConfig(config)
@@ -140,10 +142,11 @@ func (c *cloud) makeFleet(replicas int32) *object.Fleet {
 		c.t.Fatal(err)
 	}
 	f.Name, f.Namespace, f.Spec.Replicas = "warm", "default", replicas
-	if _, err := c.Fleets.Create(c.t.Context(), f); err != nil {
+	made, err := c.Fleets.Create(c.t.Context(), f)
+	if err != nil {
 		c.t.Fatal(err)
 	}
-	return f
+	return made
 }
 
 // play has a game server run in each GameServer, until the test ends.
@@ -172,7 +175,7 @@ func (c *cloud) changed(o any) {
 		return
 	}
 	if c.Standin == nil && g.Status.State == object.Scheduled {
-		c.work.Go(func() { c.state(g.Name, object.RequestReady) })
+		c.ready(g.Name)
 	}
 	id := throng.ServerID(g.Labels[kind.LabelServer])
 	if id == "" || g.Status.State != object.Allocated || g.DeletionTimestamp != nil {
@@ -233,8 +236,29 @@ func (c *cloud) exited(e throng.ServerExit) {
 	case c.Standin != nil:
 		_ = c.Exit("default", name, 0)
 	default:
-		c.state(name, object.Shutdown)
+		c.work.Go(func() { c.state(name, object.Shutdown) })
 	}
+}
+
+// ready does what is done for each pod before its server is ready, whether it is used or not.
+func (c *cloud) ready(pod string) {
+	c.mu.Lock()
+	_, begun := c.tokens[pod]
+	c.tokens[pod] = ""
+	c.mu.Unlock()
+	if begun {
+		return
+	}
+	c.work.Go(func() {
+		token, err := c.token(c.ctx, pod)
+		if err != nil && c.ctx.Err() == nil {
+			c.t.Errorf("the token of %s: %v", pod, err)
+		}
+		c.mu.Lock()
+		c.tokens[pod] = token
+		c.mu.Unlock()
+		c.state(pod, object.RequestReady)
+	})
 }
 
 // state says what a game server's sidecar would say. One that is gone is told nothing.
@@ -254,7 +278,9 @@ func laterAt(doors *atomic.Pointer[string]) func() string {
 
 // claim asks the doors who the pod is until one says so.
 func (c *cloud) claim(ctx context.Context, pod string) {
-	token := ""
+	c.mu.Lock()
+	token := c.tokens[pod]
+	c.mu.Unlock()
 	for ctx.Err() == nil {
 		doors := c.doors()
 		if doors == "" { // the control plane that allocated it is not the last one to start
