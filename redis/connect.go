@@ -20,8 +20,8 @@ import (
 // How long a connection may wait for more commands after it sent some: less for
 // what joins wait for, more where only the servers' time counts.
 const (
-	hotFlush  = 50 * time.Microsecond
-	bulkFlush = 100 * time.Microsecond
+	hotFlush  = 500 * time.Microsecond
+	bulkFlush = 500 * time.Microsecond
 )
 
 // retryTime is when to come again if Redis is away.
@@ -87,7 +87,7 @@ func newLink(o rueidis.ClientOption, timeout, flush time.Duration) *link {
 	o.Dialer = net.Dialer{Timeout: timeout, KeepAlive: time.Second}
 	o.ConnWriteTimeout = timeout
 	o.MaxFlushDelay = flush
-	o.PipelineMultiplex = 1
+	o.PipelineMultiplex = -1 // one connection, so that much goes together
 	// What an answer that did not come means is for the caller to decide.
 	o.DisableRetry = true
 	o.DisableCache = true
