@@ -124,7 +124,7 @@ func guards() []guard {
 			// Behind it is that what left is fenced, which is out, too.
 			name: "who left since is not seated", config: contract.HistoryConfig{Fates: 2, Hasty: 5}, behind: true,
 			patches: []redis.Patch{
-				{"seat", "elseif tonumber(ARGV[5]) <= revision then", "elseif false then"},
+				{"seat", "if rev <= revision then return 3 end", ""},
 				{"fence", "if isGone(e) then return {1} end", ""},
 			},
 		},
@@ -145,8 +145,8 @@ func guards() []guard {
 		{
 			name: "a seat needs room", config: contract.HistoryConfig{Capacity: 1, Slow: true, Rounds: 1000},
 			patches: []redis.Patch{
-				{"seat", "elseif cur == 0 and seated >= capacity then", "elseif false then"},
-				{"seat", "elseif not v and (state ~= 1 or capacity - seated - waiting <= 0) then", "elseif not v and state ~= 1 then"},
+				{"seat", "if cur == 0 and seated >= capacity then return 4 end", ""},
+				{"seat", "if not v and (state ~= 1 or capacity - seated - waiting <= 0) then return 5 end", "if not v and state ~= 1 then return 5 end"},
 			},
 		},
 		{

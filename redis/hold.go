@@ -15,9 +15,9 @@ import (
 // maxBlock is how many requests for one session go into one call.
 const maxBlock = 32
 
-// lines are the holds of this process that wait for a call on the same session.
-// A call is made at once when none is under way; what comes meanwhile goes
-// together into the next one.
+// lines are the requests of this process that wait for a call of one script on
+// the same session. A call is made at once when none is under way; what comes
+// meanwhile goes together into the next one.
 type lines struct {
 	mu sync.Mutex
 	of map[throng.SessionID]*line // with a call under way
@@ -28,9 +28,11 @@ type line struct{ waiting []*asked }
 
 // asked is a caller's request. Owned by lines' mutex until it is told.
 type asked struct {
-	request session.HoldRequest
-	args    []string  // of the script
-	told    chan told // has room for one
+	session throng.SessionID
+	args    []string // of the script
+	// read takes the script's answer; c is nil if the session is not known.
+	read func(c *record, got rueidis.RedisMessage) told
+	told chan told // has room for one
 }
 
 // told is what a caller who waits gets: his answer, or the turn to make the call.
@@ -50,7 +52,9 @@ func (st *Store) Hold(ctx context.Context, r session.HoldRequest) (throng.Hold, 
 		if err != nil {
 			return err
 		}
-		t = st.lines.enter(ctx, &asked{request: r, args: args, told: make(chan told, 1)}, st.holdAll)
+		me := &asked{session: r.Session, args: args, told: make(chan told, 1)}
+		me.read = func(c *record, got rueidis.RedisMessage) told { return c.held(r, got) }
+		t = st.holds.enter(ctx, me, st.holdAll)
 		return t.err
 	})
 	return t.hold, t.session, err
@@ -83,9 +87,8 @@ func (st *Store) HoldCommand(ctx context.Context, r session.HoldRequest) ([]stri
 
 // enter waits in line until all has been asked that stands before me, and me.
 func (l *lines) enter(ctx context.Context, me *asked, ask func(context.Context, throng.SessionID, []*asked) []told) told {
-	r := me.request
 	l.mu.Lock()
-	if ln := l.of[r.Session]; ln != nil {
+	if ln := l.of[me.session]; ln != nil {
 		ln.waiting = append(ln.waiting, me)
 		l.mu.Unlock()
 		select {
@@ -103,21 +106,21 @@ func (l *lines) enter(ctx context.Context, me *asked, ask func(context.Context, 
 		}
 		l.mu.Lock()
 	} else {
-		l.of[r.Session] = &line{}
+		l.of[me.session] = &line{}
 	}
-	block := l.next(r.Session, me)
+	block := l.next(me.session, me)
 	l.mu.Unlock()
 
 	// The others in the block are not to fail because this caller gives up.
-	answers := ask(context.WithoutCancel(ctx), r.Session, block)
+	answers := ask(context.WithoutCancel(ctx), me.session, block)
 	for i, a := range block[1:] {
 		a.told <- answers[i+1]
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ln := l.of[r.Session]
+	ln := l.of[me.session]
 	if len(ln.waiting) == 0 {
-		delete(l.of, r.Session)
+		delete(l.of, me.session)
 		return answers[0]
 	}
 	first := ln.waiting[0]
@@ -139,7 +142,7 @@ func (l *lines) next(id throng.SessionID, me *asked) []*asked {
 func (l *lines) quit(me *asked) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ln := l.of[me.request.Session]
+	ln := l.of[me.session]
 	if ln == nil {
 		return false
 	}
@@ -153,12 +156,17 @@ func (l *lines) quit(me *asked) bool {
 
 // holdAll asks for holds in one session, in one call.
 func (st *Store) holdAll(ctx context.Context, id throng.SessionID, block []*asked) []told {
-	args := make([]string, 0, 3*len(block))
+	st.metrics.blocks.Observe(float64(len(block)))
+	return st.askAll(ctx, scriptHold, id, block)
+}
+
+// askAll runs a script that answers from its fourth on to each request of a block.
+func (st *Store) askAll(ctx context.Context, k script, id throng.SessionID, block []*asked) []told {
+	args := make([]string, 0, len(block)*len(block[0].args))
 	for _, a := range block {
 		args = append(args, a.args...)
 	}
-	st.metrics.blocks.Observe(float64(len(block)))
-	c, got, err := st.onSession(ctx, st.hot, scriptHold, id, args...)
+	c, got, err := st.onSession(ctx, st.hot, k, id, args...)
 	if errors.Is(err, errUnknown) {
 		err = errNoSession(id)
 	}
@@ -168,7 +176,7 @@ func (st *Store) holdAll(ctx context.Context, id throng.SessionID, block []*aske
 			answers[i].err = err
 			continue
 		}
-		answers[i] = c.held(a.request, got[3+i])
+		answers[i] = a.read(c, got[3+i])
 	}
 	return answers
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/redis/rueidis"
+
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/session"
 )
@@ -17,37 +19,45 @@ func (st *Store) Unhold(ctx context.Context, id throng.SessionID, k throng.Ticke
 }
 
 // Seat makes the hold a seat, or takes one if the hold lapsed and there is room.
+// Calls for one session at the same time share one call.
 func (st *Store) Seat(ctx context.Context, h throng.Heartbeat, c throng.RosterChange) (throng.Session, error) {
-	var v throng.Session
+	var t told
 	err := st.around(ctx, "Seat", func() error {
 		if err := errors.Join(checkNumbers(c.Epoch, c.Revision), checkPlayer(c.Player)); err != nil {
 			return err
 		}
-		s, got, err := st.onSession(ctx, st.hot, scriptSeat, h.Session,
-			packWho(h), string(c.Player), decimal(c.Epoch), decimal(c.Revision), ticketKey(c.Key))
-		if err != nil {
-			return err
-		}
-		if short(got) == "R" {
-			return throng.RetryLater(throng.Unavailable, session.TickTime, "%s has to report first", h.Session)
-		}
-		switch number(got[0]) {
-		case 0:
-			v = s.Session
-			return nil
-		case 1:
-			return errNoSeat(c, "the session is not on this server, or over")
-		case 2:
-			return errNoSeat(c, "a later epoch sits there")
-		case 3:
-			return errNoSeat(c, "he has left since")
-		case 4:
-			return errNoSeat(c, "all seats are taken")
-		default:
-			return errNoSeat(c, "the hold lapsed, and there is no room")
-		}
+		me := &asked{session: h.Session, told: make(chan told, 1)}
+		me.args = []string{packWho(h), string(c.Player), decimal(c.Epoch), decimal(c.Revision), ticketKey(c.Key)}
+		me.read = func(s *record, got rueidis.RedisMessage) told { return s.sat(h, c, number(got)) }
+		t = st.seats.enter(ctx, me, st.seatAll)
+		return t.err
 	})
-	return v, err
+	return t.session, err
+}
+
+// seatAll asks for seats in one session, in one call.
+func (st *Store) seatAll(ctx context.Context, id throng.SessionID, block []*asked) []told {
+	return st.askAll(ctx, scriptSeat, id, block)
+}
+
+// sat reads the answer to one request. c is nil if the session is not known.
+func (c *record) sat(h throng.Heartbeat, r throng.RosterChange, answer int64) told {
+	switch {
+	case answer == 6 || c == nil:
+		return told{err: throng.RetryLater(throng.Unavailable, session.TickTime, "%s has to report first", h.Session)}
+	case answer == 0:
+		return told{session: c.Session}
+	case answer == 1:
+		return told{err: errNoSeat(r, "the session is not on this server, or over")}
+	case answer == 2:
+		return told{err: errNoSeat(r, "a later epoch sits there")}
+	case answer == 3:
+		return told{err: errNoSeat(r, "he has left since")}
+	case answer == 4:
+		return told{err: errNoSeat(r, "all seats are taken")}
+	default:
+		return told{err: errNoSeat(r, "the hold lapsed, and there is no room")}
+	}
 }
 
 // Seated returns the epoch of the player's seat; 0: he has none.

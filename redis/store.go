@@ -67,7 +67,8 @@ type Store struct {
 	clock  clock
 	stamps stamps
 	prune  [throng.Shards]atomic.Int32 // bucket of players to look through, from 1; 0: none
-	lines  lines
+	holds  lines
+	seats  lines
 
 	restores [throng.Shards]restores
 
@@ -106,7 +107,7 @@ func New(c Config) (*Store, error) {
 	}
 	st := &Store{config: c, log: c.Logger, shelf: c.shelf, names: newNames(c.Prefix, c.Region)}
 	st.hot, st.bulk = newLink(options, c.Timeout, hotFlush), newLink(options, c.Timeout, bulkFlush)
-	st.lines.of = map[throng.SessionID]*line{}
+	st.holds.of, st.seats.of = map[throng.SessionID]*line{}, map[throng.SessionID]*line{}
 	st.watch.init(c.FeedSize, c.Now())
 	st.metrics, err = newMetrics(c.Metrics)
 	return st, err

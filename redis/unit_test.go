@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"pgregory.net/rapid"
 
 	"github.com/throng-gg/throng"
-	"github.com/throng-gg/throng/session"
 )
 
 func TestURLs(t *testing.T) {
@@ -63,7 +63,7 @@ func TestBlocks(t *testing.T) {
 		blocks = append(blocks, len(block))
 		answers := make([]told, len(block))
 		for i, a := range block {
-			answers[i].hold.Key = a.request.Key
+			answers[i] = a.read(nil, rueidis.RedisMessage{})
 		}
 		return answers
 	}
@@ -83,7 +83,12 @@ func TestBlocks(t *testing.T) {
 	enter := func(ctx context.Context, i int, want error) {
 		wg.Go(func() {
 			k := throng.TicketKey{Caller: throng.PlayerID(fmt.Sprint(i))}
-			got := l.enter(ctx, &asked{request: session.HoldRequest{Session: "s", Key: k}, told: make(chan told, 1)}, ask)
+			me := &asked{session: "s", told: make(chan told, 1)}
+			me.read = func(*record, rueidis.RedisMessage) (t told) {
+				t.hold.Key = k
+				return t
+			}
+			got := l.enter(ctx, me, ask)
 			if !errors.Is(got.err, want) || want == nil && got.hold.Key != k {
 				t.Errorf("caller %d: got %+v, want his own answer or %v", i, got, want)
 			}
