@@ -219,17 +219,17 @@ func (st *Store) read(ctx context.Context, l *link, shard uint8, ids []string, s
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), 256)]
 		ids = ids[len(some):]
-		cmds := make(rueidis.Commands, 0, len(some))
-		for _, id := range some {
-			cmds = append(cmds, client.B().Get().Key(st.names.shard[shard]+"s"+id).Build())
+		keys := make([]string, len(some))
+		for i, id := range some {
+			keys[i] = st.names.shard[shard] + "s" + id
 		}
-		for i, r := range client.DoMulti(ctx, cmds...) {
-			raw, err := r.ToString()
-			if rueidis.IsRedisNil(err) {
+		values, err := values(ctx, client, keys)
+		if err != nil {
+			return nil, err
+		}
+		for i, raw := range values {
+			if raw == "" {
 				continue
-			}
-			if err != nil {
-				return nil, away(err)
 			}
 			c, err := st.names.parse(some[i], raw, 0)
 			if err != nil {
@@ -238,6 +238,20 @@ func (st *Store) read(ctx context.Context, l *link, shard uint8, ids []string, s
 			c.LeaseUntil = time.UnixMilli(s.finish(c.lease, c.opened, c.State))
 			list = append(list, c)
 		}
+	}
+	return list, nil
+}
+
+// values reads keys of one shard, or any if Redis is no Cluster. Empty: it is not
+// there.
+func values(ctx context.Context, client rueidis.Client, keys []string) ([]string, error) {
+	got, err := client.Do(ctx, client.B().Mget().Key(keys...).Build()).ToArray()
+	if err != nil {
+		return nil, away(err)
+	}
+	list := make([]string, len(got))
+	for i, m := range got {
+		list[i] = text(m)
 	}
 	return list, nil
 }

@@ -250,22 +250,38 @@ func (st *Store) readStamps(ctx context.Context, recently time.Duration) error {
 		return err
 	}
 	begun = time.Now()
-	cmds := make(rueidis.Commands, 0, throng.Shards)
-	for shard := range throng.Shards {
-		cmds = append(cmds, client.B().Get().Key(st.names.shard[shard]).Build())
+	values, err := st.allStamps(ctx, client)
+	if err != nil {
+		return err
 	}
 	var all [throng.Shards]stamp
-	for shard, r := range client.DoMulti(ctx, cmds...) {
-		v, err := r.ToString()
-		if err != nil && !rueidis.IsRedisNil(err) {
-			return away(err)
-		}
-		all[shard] = parseStamp(v)
+	for shard := range all {
+		all[shard] = parseStamp(values[shard])
 	}
 	st.stamps.mu.Lock()
 	defer st.stamps.mu.Unlock()
 	st.stamps.all, st.stamps.read = all, begun
 	return nil
+}
+
+// allStamps reads the stamps of all shards.
+func (st *Store) allStamps(ctx context.Context, client rueidis.Client) ([]string, error) {
+	if client.Mode() != rueidis.ClientModeCluster {
+		return values(ctx, client, st.names.shard[:])
+	}
+	cmds := make(rueidis.Commands, throng.Shards)
+	for shard := range cmds {
+		cmds[shard] = client.B().Get().Key(st.names.shard[shard]).Build()
+	}
+	list := make([]string, throng.Shards)
+	for shard, r := range client.DoMulti(ctx, cmds...) {
+		v, err := r.ToString()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return nil, away(err)
+		}
+		list[shard] = v
+	}
+	return list, nil
 }
 
 // Now is the store's clock. Unavailable: a shard is not live, or in quarantine.
