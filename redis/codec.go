@@ -22,7 +22,9 @@ import (
 //	{ab}r<id>    its players, {ab}h<id> holds, {ab}o<id> orders: see the scripts
 //	{ab}i        sessions that the sweep looks at: lease I6, opened I4, state B
 //	             (+16: silent), seated B, waiting I2, due I6
-//	{ab}c        stream of changes: session to its change number
+//	{ab}c        stream of changes: session to its change number, or to + and what
+//	             changed if that is only the counts: change number I6, seated B,
+//	             waiting I2, revision I6, end of the lease I6
 //	{ab}d        IDs of sessions that have not ended; {ab}e how many of a place
 //	{ab}t        ended sessions by when they are forgotten
 //	{ab}u        public sessions that have not ended, as place and version,

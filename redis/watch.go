@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -280,28 +281,109 @@ func (st *Store) loadShard(ctx context.Context, client rueidis.Client, shard uin
 // follow reads what changed in the shards that are loaded, or only in those that
 // were nudged.
 func (st *Store) follow(ctx context.Context, client rueidis.Client, nudged bool) error {
-	w := &st.watch
-	shards, lasts := w.behind(nudged)
-	cmds := make(rueidis.Commands, 0, len(shards))
-	for i, shard := range shards {
-		cmds = append(cmds, client.B().Xrange().Key(st.names.shard[shard]+"c").Start("("+lasts[i]).End("+").Count(maxPolled).Build())
-	}
-	if len(cmds) == 0 {
+	shards, lasts := st.watch.behind(nudged)
+	if len(shards) == 0 {
 		return nil
 	}
-	for i, r := range client.DoMulti(ctx, cmds...) {
-		entries, err := r.AsXRange()
-		if err != nil {
-			return away(err)
-		}
-		if len(entries) == 0 {
+	changes, err := st.changes(ctx, client, shards, lasts)
+	if err != nil {
+		return err
+	}
+	for i, list := range changes {
+		if len(list) == 0 {
 			continue
 		}
-		if err := st.catchUp(ctx, shards[i], entries); err != nil {
+		if err := st.catchUp(ctx, shards[i], list); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// changes reads the changes of shards after those that were read last, in one
+// command if Redis is no Cluster.
+func (st *Store) changes(ctx context.Context, client rueidis.Client, shards []uint8, lasts []string) ([][]change, error) {
+	keys := make([]string, len(shards))
+	for i, shard := range shards {
+		keys[i] = st.names.shard[shard] + "c"
+	}
+	all := make([][]change, len(shards))
+	if client.Mode() == rueidis.ClientModeCluster {
+		cmds := make(rueidis.Commands, len(shards))
+		for i := range shards {
+			cmds[i] = client.B().Xrange().Key(keys[i]).Start("(" + lasts[i]).End("+").Count(maxPolled).Build()
+		}
+		for i, r := range client.DoMulti(ctx, cmds...) {
+			entries, err := r.ToArray()
+			if err != nil {
+				return nil, away(err)
+			}
+			all[i] = parseChanges(entries)
+		}
+		return all, nil
+	}
+	got, err := client.Do(ctx, client.B().Xread().Count(maxPolled).Streams().Key(keys...).Id(lasts...).Build()).AsMap()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, away(err)
+	}
+	for i, key := range keys {
+		if m, ok := got[key]; ok {
+			entries, err := m.ToArray()
+			if err != nil {
+				return nil, away(err)
+			}
+			all[i] = parseChanges(entries)
+		}
+	}
+	return all, nil
+}
+
+// change is an entry of a shard's stream. One that is not read says with its
+// counts all that changed.
+type change struct {
+	at   string // where it stands
+	id   string
+	seq  uint64 // 0: it is of a later version
+	read bool
+
+	seated, held int
+	revision     throng.Revision
+	finish       uint64
+}
+
+func parseChanges(entries []rueidis.RedisMessage) []change {
+	list := make([]change, 0, len(entries))
+	for _, e := range entries {
+		parts, err := e.ToArray()
+		if err != nil || len(parts) != 2 {
+			continue
+		}
+		at, said := text(parts[0]), texts(parts[1])
+		for i := 0; i+1 < len(said); i += 2 {
+			c := parseChange(said[i+1])
+			c.at, c.id = at, said[i]
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// parseChange reads what save.lua wrote.
+func parseChange(s string) change {
+	counts, ok := strings.CutPrefix(s, "+")
+	if !ok {
+		seq, _ := strconv.ParseUint(s, 10, 64) // 0 if it is none
+		return change{seq: seq, read: true}
+	}
+	r := reader{b: counts}
+	c := change{seq: r.uint(6), seated: int(r.uint(1)), held: int(r.uint(2)), revision: throng.Revision(r.uint(6)), finish: r.uint(6)}
+	if r.bad || r.b != "" {
+		return change{read: true}
+	}
+	return c
 }
 
 // behind returns the shards that may have news, and the newest change that was
@@ -326,41 +408,59 @@ func (w *watch) behind(nudged bool) (shards []uint8, lasts []string) { //nolint:
 	return shards, lasts
 }
 
-// catchUp reads the sessions of a shard that changed.
-func (st *Store) catchUp(ctx context.Context, shard uint8, entries []rueidis.XRangeEntry) error {
+// catchUp takes in what changed in a shard, and reads the sessions of which the
+// changes do not say enough.
+func (st *Store) catchUp(ctx context.Context, shard uint8, changes []change) error {
 	w := &st.watch
-	w.mu.Lock()
-	s := &w.shards[shard]
-	if len(entries) >= maxPolled { // some may be lost
-		s.loaded, s.settled = false, false
-		w.mu.Unlock()
-		return nil
-	}
-	var ids []string
-	asked := map[string]bool{}
-	for _, e := range entries {
-		for id, v := range e.FieldValues {
-			seq, err := strconv.ParseUint(v, 10, 64)
-			if known, ok := s.sessions[st.names.session(id)]; err == nil && ok && known.seq >= seq || asked[id] {
-				continue
-			}
-			asked[id] = true
-			ids = append(ids, id)
+	ids, stamp := w.take(&st.names, shard, changes)
+	if len(ids) > 0 {
+		found, err := st.read(ctx, st.bulk, shard, ids, stamp)
+		if err != nil {
+			return err
 		}
-	}
-	stamp := s.stamp
-	w.mu.Unlock()
-	found, err := st.read(ctx, st.bulk, shard, ids, stamp)
-	if err != nil {
-		return err
+		w.mu.Lock()
+		for _, c := range found {
+			if w.put(shard, c) {
+				w.feed.Load().Add(c.ID)
+			}
+		}
+		w.mu.Unlock()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range found {
-		if w.put(shard, c) {
-			w.feed.Load().Add(c.ID)
-		}
+	if s := &w.shards[shard]; s.loaded {
+		s.last = changes[len(changes)-1].at
 	}
-	w.shards[shard].last = entries[len(entries)-1].ID
 	return nil
+}
+
+// take applies the changes that say enough, and returns the sessions that are to
+// be read. After too many some may be missing, and the shard is not loaded any more.
+func (w *watch) take(n *names, shard uint8, changes []change) (ids []string, of stamp) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &w.shards[shard]
+	if len(changes) >= maxPolled {
+		s.loaded, s.settled = false, false
+		return nil, s.stamp
+	}
+	asked := map[string]bool{}
+	for _, c := range changes {
+		id := n.session(c.id)
+		v, known := s.sessions[id]
+		if asked[c.id] || known && c.seq > 0 && v.seq >= c.seq {
+			continue
+		}
+		if !known || c.read || v.seq+1 != c.seq {
+			asked[c.id] = true
+			ids = append(ids, c.id)
+			continue
+		}
+		v.seq = c.seq
+		v.session.Seated, v.session.Held, v.session.Revision = c.seated, c.held, c.revision
+		v.session.LeaseUntil = fromMilli(c.finish)
+		s.sessions[id] = v
+		w.feed.Load().Add(id)
+	}
+	return ids, s.stamp
 }

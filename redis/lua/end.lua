@@ -6,7 +6,7 @@ if not known then
 end
 local answer = {0, '', 0, 0}
 local by = ARGV[4]
-if by ~= '' and state == 0 then who, dirty = by, true end
+if by ~= '' and state == 0 then who, dirty, moved = by, true, true end
 if by ~= '' and who ~= by then
   answer[1] = 1
 elseif state ~= 3 then

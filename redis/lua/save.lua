@@ -1,9 +1,18 @@
 -- A session's script ends here. It answers 0, the session, the end of its lease
 -- (a generation starts leases anew), and what the operation put in answer.
+local finish = 0
+if known then
+  local anew = began + (state == 0 and 30000 or 15000)
+  finish = generation > opened and anew > lease and anew or lease
+end
 if known and dirty then
-  if moved or shown() ~= was then
+  local is, inside = shown()
+  moved = moved or is ~= was
+  if moved or inside ~= had then
     seq = seq + 1
-    call('XADD', KEYS[7], 'MAXLEN', '~', 1024, '*', ARGV[1], seq)
+    -- A change of nothing but these says so; any other has to be read.
+    local change = moved and seq or pack('>c1I6BI2I6I6', '+', seq, seated, waiting, revision, finish)
+    call('XADD', KEYS[7], 'MAXLEN', '~', 1024, '*', ARGV[1], change)
   end
   raw = pack(HEAD, 2, state, suspended, silent, failed, capacity, seated, waiting, holds, heard, opened, counted, revision, seq,
     lease, lapse, since, lastOrder, orders, lastLeft, lefts, openedAt, boundAt, number, ends) ..
@@ -17,9 +26,5 @@ if known and dirty then
     call('HDEL', KEYS[6], ARGV[1])
   end
 end
-answer[2], answer[3] = raw or '', 0
-if known then
-  local anew = began + (state == 0 and 30000 or 15000)
-  answer[3] = generation > opened and anew > lease and anew or lease
-end
+answer[2], answer[3] = raw or '', finish
 return answer

@@ -7,7 +7,7 @@ local TAIL = '>Bc0Bc0I2c0I2c0Bc0I2c0I2c0'
 local _, state, suspended, silent, failed, capacity, seated, waiting, holds, heard, opened, counted, revision, seq
 local lease, lapse, since, lastOrder, orders, lastLeft, lefts, openedAt, boundAt, number, ends
 local who, addr, web, signals, what, drain, reason, left
-local known, dirty, moved, was = false, false, false, -1
+local known, dirty, moved, was, had = false, false, false, -1, -1
 local raw = call('GET', KEYS[2])
 if raw then
   local at
@@ -17,9 +17,10 @@ if raw then
   left = sub(raw, at)
   known = true
 end
--- What others are told of when it changes.
+-- What others are told of when it changes: what they can't do without, and how
+-- many are in.
 local function shown()
   local joinable = state < 2 and suspended == 0 and drain == '' and (QUARANTINE == 0 or heard == generation)
-  return ((state * 256 + seated) * 65536 + waiting) * 2 + (joinable and 1 or 0)
+  return state * 2 + (joinable and 1 or 0), seated * 65536 + waiting
 end
-if known then was = shown() end
+if known then was, had = shown() end
