@@ -279,25 +279,34 @@ func TestReplicasConverge(t *testing.T) {
 // its own and begins none.
 func TestOtherVersion(t *testing.T) {
 	t.Parallel()
-	g := alone(t)
-	p := g.place(t)
-	s := p.open()
-	newer := &rig{ground: &ground{url: g.url, shelf: redis.NewShelf(throng.TokenTime + time.Millisecond)}, prefix: p.prefix}
-	newer.passed.Store(p.passed.Load())
-	st := newer.another(t)
-	if _, err := st.Session(t.Context(), s.ID); throng.KindOf(err) != throng.Unavailable {
-		t.Errorf("before it stamped: got %v, want it unavailable", err)
-	}
-	for shard := range throng.Shards {
-		res, err := st.Stamp(t.Context(), uint8(shard), 0)
-		if err != nil || res.Began {
-			t.Fatalf("shard %d: got %+v, %v, want the generation that there is", shard, res, err)
-		}
-	}
-	for _, one := range []*redis.Store{st, p.store} {
-		if _, err := one.Session(t.Context(), s.ID); err != nil {
-			t.Errorf("beside each other: %v", err)
-		}
+	for name, shelf := range map[string]*redis.Shelf{
+		"all are others":  redis.NewShelf(throng.TokenTime + time.Millisecond),
+		"one is another":  redis.NewPatchedShelf(throng.TokenTime, []redis.Patch{{Part: "read", Line: "local answer = {0}", Instead: "local answer  = {0}"}}),
+		"its stamp is so": redis.NewPatchedShelf(throng.TokenTime, []redis.Patch{{Part: "stamp", Line: "local fresh = 0", Instead: "local fresh  = 0"}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := alone(t)
+			p := g.place(t)
+			s := p.open()
+			newer := &rig{ground: &ground{url: g.url, shelf: shelf}, prefix: p.prefix}
+			newer.passed.Store(p.passed.Load())
+			st := newer.another(t)
+			if _, err := st.Session(t.Context(), s.ID); name != "its stamp is so" && throng.KindOf(err) != throng.Unavailable {
+				t.Errorf("before it stamped: got %v, want it unavailable", err)
+			}
+			for shard := range throng.Shards {
+				res, err := st.Stamp(t.Context(), uint8(shard), 0)
+				if err != nil || res.Began {
+					t.Fatalf("shard %d: got %+v, %v, want the generation that there is", shard, res, err)
+				}
+			}
+			for _, one := range []*redis.Store{st, p.store} {
+				if _, err := one.Session(t.Context(), s.ID); err != nil {
+					t.Errorf("beside each other: %v", err)
+				}
+			}
+		})
 	}
 }
 

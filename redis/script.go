@@ -126,6 +126,7 @@ func patched(part, line string, patches []patch) string {
 
 func newFamily(nonce string, quarantine time.Duration, clock string, patches []patch) *family {
 	f := &family{nonce: nonce, anchor: scriptName(anchorText(nonce))}
+	all := sha1.New() //nolint:gosec // as above
 	for i, r := range recipes {
 		var text strings.Builder
 		fmt.Fprintf(&text, "local NONCE, NEED, QUARANTINE, CLOCK = '%s', %d, %d, %s\n", nonce, r.need, quarantine.Milliseconds(), clock)
@@ -141,7 +142,13 @@ func newFamily(nonce string, quarantine time.Duration, clock string, patches []p
 			}
 		}
 		f.texts[i] = text.String()
-		f.names[i] = scriptName(f.texts[i])
+		all.Write([]byte(f.texts[i]))
+	}
+	// A stamp that is loaded says that all of its version are: it has to differ if
+	// any of them does.
+	f.texts[scriptStamp] += "-- " + hex.EncodeToString(all.Sum(nil)) + "\n"
+	for i, text := range f.texts {
+		f.names[i] = scriptName(text)
 	}
 	return f
 }
