@@ -17,12 +17,9 @@ import (
 	"github.com/throng-gg/throng"
 )
 
-// How long a connection may wait for more commands after it sent some: less for
-// what joins wait for, more where only the servers' time counts.
-const (
-	hotFlush  = 500 * time.Microsecond
-	bulkFlush = 500 * time.Microsecond
-)
+// flushDelay is how long a connection may wait for more commands after it sent
+// some. One that has been silent for as long sends at once.
+const flushDelay = 500 * time.Microsecond
 
 // retryTime is when to come again if Redis is away.
 const retryTime = time.Second
@@ -83,10 +80,10 @@ type link struct {
 	err    error     // and why
 }
 
-func newLink(o rueidis.ClientOption, timeout, flush time.Duration) *link {
+func newLink(o rueidis.ClientOption, timeout time.Duration) *link {
 	o.Dialer = net.Dialer{Timeout: timeout, KeepAlive: time.Second}
 	o.ConnWriteTimeout = timeout
-	o.MaxFlushDelay = flush
+	o.MaxFlushDelay = flushDelay
 	o.PipelineMultiplex = -1 // one connection, so that much goes together
 	// What an answer that did not come means is for the caller to decide.
 	o.DisableRetry = true

@@ -12,6 +12,10 @@
 // that was restarted, failed over or emptied grants nothing before a generation
 // began (stamp.go, docs/decisions/0015).
 //
+// What goes to Redis goes together where it can: one connection that is flushed
+// every half millisecond, holds and seats of one session in blocks (hold.go), the
+// shards' changes in one command (watch.go, docs/decisions/0045).
+//
 // Neighbours: package session composes the operations into joins; memory is the
 // same in Go, and contract holds the test that both pass. redistest starts
 // servers for tests.

@@ -106,7 +106,7 @@ func New(c Config) (*Store, error) {
 		c.shelf = newShelf(c.Quarantine, "nil")
 	}
 	st := &Store{config: c, log: c.Logger, shelf: c.shelf, names: newNames(c.Prefix, c.Region)}
-	st.hot, st.bulk = newLink(options, c.Timeout, hotFlush), newLink(options, c.Timeout, bulkFlush)
+	st.hot, st.bulk = newLink(options, c.Timeout), newLink(options, c.Timeout)
 	st.holds.of, st.seats.of = map[throng.SessionID]*line{}, map[throng.SessionID]*line{}
 	st.watch.init(c.FeedSize, c.Now())
 	st.metrics, err = newMetrics(c.Metrics)
