@@ -14,7 +14,7 @@
 //
 // What goes to Redis goes together where it can: one connection that is flushed
 // every half millisecond, holds and seats of one session in blocks (hold.go), the
-// shards' changes in one command (watch.go, docs/decisions/0045).
+// shards' changes in one command (watch.go, docs/decisions/0046).
 //
 // Neighbours: package session composes the operations into joins; memory is the
 // same in Go, and contract holds the test that both pass. redistest starts
