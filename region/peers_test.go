@@ -46,7 +46,11 @@ func (o *others) Summary(ctx context.Context, r throng.RegionID) (throng.RegionS
 	return summary, nil
 }
 
-func (o *others) Refused(r throng.RegionID) bool { return r == o.refused }
+func (o *others) Refused(r throng.RegionID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return r == o.refused
+}
 
 func (o *others) set(change func()) {
 	o.mu.Lock()
