@@ -140,8 +140,30 @@ func (p *Process) Kill() {
 }
 
 // Pause stops the process without ending it (kill -STOP): its connections stay
-// open, and nothing answers.
-func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+// open, and nothing answers once it returns.
+func (p *Process) Pause() {
+	p.signal(syscall.SIGSTOP)
+	for end := time.Now().Add(pauseTime); !stopped(p.PID()) && time.Now().Before(end); {
+		<-time.After(time.Millisecond)
+	}
+}
+
+const pauseTime = 5 * time.Second
+
+// stopped says whether all threads of a process are stopped, or gone.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is a good one
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		if _, state, _ := bytes.Cut(text, []byte(") ")); !bytes.HasPrefix(state, []byte("T")) {
+			return false
+		}
+	}
+	return true
+}
 
 // Resume is Pause's reverse.
 func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
