@@ -81,6 +81,14 @@ func (c *benchGatewayCmd) Run(e *env) error {
 	if err != nil || !from.Is4() {
 		return throng.AtField(throng.Invalid, "--net", "%q is no IPv4 address", c.Net)
 	}
+	if c.Realtime {
+		batch.First(func() {}, func(refused error) {
+			err = throng.AtField(throng.Denied, "--realtime", "the kernel does not allow it: %w", refused)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	c.first = [2]byte(from.AsSlice()[:2])
 	b := &gatewayBench{benchGatewayCmd: c, e: e}
 	if err := b.open(); err != nil {

@@ -196,6 +196,20 @@ func TestFilterLetsPass(t *testing.T) {
 	}
 }
 
+// A frame that says it is a first packet and is shorter costs its source nothing.
+func TestFilterCutRequests(t *testing.T) {
+	w := loaded(t, Config{PerSource: 1}, "203.0.113.1:7800")
+	whole := frame(clientAt(1), addressAt("203.0.113.1:7800"), requestOf(tokenFor(t, serverAt, serverAt)))
+	for range 10 {
+		if got := w.filter.verdict(t, whole[:len(whole)-1]); got != Forwarded {
+			t.Fatalf("all but a byte: got %s, want it to pass", got)
+		}
+	}
+	if got := w.filter.verdict(t, whole); got != Forwarded {
+		t.Errorf("all of it: got %s, want it to pass", got)
+	}
+}
+
 // CAP_BPF and CAP_NET_ADMIN are enough for the kernel to take the program.
 func TestFilterNeedsLittle(t *testing.T) {
 	loaded(t, Config{}, "203.0.113.1:7800")

@@ -128,8 +128,8 @@ func (p program) ip6() asm.Instructions {
 }
 
 // datagram reads the header of UDP, the port to the key, and the first byte. Whether all of
-// it came is not looked at: the kernel adds nothing but constants to the frame's address for who has
-// no CAP_PERFMON, and drops what is shorter than it says.
+// it came is looked at for first packets only, whose size is known: who has no CAP_PERFMON may
+// add nothing but constants to the frame's address. The kernel drops what is shorter than it says.
 func (p program) datagram() asm.Instructions {
 	all := reach(header, udpSize)
 	all[0] = all[0].WithSymbol("datagram")
@@ -152,7 +152,8 @@ func (p program) datagram() asm.Instructions {
 func (p program) request() asm.Instructions {
 	head := binary.LittleEndian.AppendUint64([]byte(requestVersion), p.protocol)
 	all := asm.Instructions{asm.JNE.Imm(asm.R3, 0, "malformed"), asm.JNE.Imm(size, netcode.RequestSize, "malformed")}
-	all = append(all, reach(header, int32(udpSize+len(head)))...)
+	// All of it has to be there: a source pays for no shorter frame that says it is one.
+	all = append(all, reach(header, udpSize+netcode.RequestSize)...)
 	for i := range head {
 		all = append(all, asm.LoadMem(asm.R3, header, int16(udpSize+i), asm.Byte), asm.JNE.Imm(asm.R3, int32(head[i]), "protocol"))
 	}

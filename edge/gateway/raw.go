@@ -25,19 +25,18 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, realtime bool, ready fu
 	defer func() { _ = out.Close() }()
 	ready(in.Address())
 	var passing sync.WaitGroup
-	var refused error
 	passing.Go(func() {
 		passes := func() { pass(in, out, addressOf(to)) }
 		if !realtime {
 			passes()
 			return
 		}
-		batch.First(passes, func(err error) { refused = err })
+		batch.First(passes, func(error) {}) // as a gateway it goes on
 	})
 	<-ctx.Done()
 	in.Shut()
 	passing.Wait()
-	return refused
+	return nil
 }
 
 // pass moves datagrams until in is shut.
