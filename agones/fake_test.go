@@ -230,6 +230,14 @@ func (f *fakeCluster) asked(verb string) int {
 	return f.requests[verb]
 }
 
+// watched waits until a backend watches the servers and the Fleet, and returns
+// how many listings that took.
+func (f *fakeCluster) watched(t *testing.T) (listings int) {
+	t.Helper()
+	eventually(t, "servers and the Fleet are watched", func() bool { return f.asked("watch") >= 2 })
+	return f.asked("list")
+}
+
 // ordered is how often an ID was asked for.
 func (f *fakeCluster) ordered(id throng.ServerID) int {
 	f.mu.Lock()

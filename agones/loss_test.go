@@ -252,7 +252,7 @@ func TestStaleWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := f.asked("list")
+	before := f.watched(t)
 	f.faulty(func(w http.ResponseWriter, _ *http.Request, verb string) bool {
 		if verb != "watch" {
 			return false
@@ -278,7 +278,7 @@ func TestNoListing(t *testing.T) {
 	f := newFake(t, 40)
 	b := start(t, f)
 	listed(t, b)
-	before := f.asked("list")
+	before := f.watched(t)
 	var group sync.WaitGroup
 	for n := range 40 {
 		group.Go(func() {

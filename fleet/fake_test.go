@@ -40,6 +40,7 @@ type region struct {
 	way       *memory.Backend // to the machine, of who is no replica
 	astray    bool            // the next one is nobody's, see stray
 	servers   map[throng.ServerID]*game
+	orderer   map[throng.ServerID]*Orchestrator // the replica that a server connects to; nil: the region's
 	released  []throng.ServerID
 	drained   []throng.SessionID // in this order
 	sites     map[throng.ServerID]throng.ServerSite
@@ -55,6 +56,7 @@ func newRegion() *region {
 		manner:   func(int) manner { return good() },
 		allocIn:  200 * time.Millisecond,
 		servers:  map[throng.ServerID]*game{},
+		orderer:  map[throng.ServerID]*Orchestrator{},
 	}
 	var err error
 	if r.machine, err = memory.NewMachine(memory.MachineConfig{Begin: r.begin}); err != nil {
@@ -272,7 +274,7 @@ func (r *region) begin(id throng.ServerID, _ []string) (end func(reason string),
 		m = r.manner(r.allocated)
 		r.allocated++
 	}
-	g := &game{r: r, manner: m, alive: true, hello: throng.Hello{
+	g := &game{r: r, manner: m, at: r.orderer[id], alive: true, hello: throng.Hello{
 		Server: id, Incarnation: throng.Incarnation("life of " + id),
 		Address: netip.MustParseAddrPort("127.0.0.1:7000"),
 	}}

@@ -35,13 +35,12 @@ func (c *cluster) others(than *replica) ([]*replica, error) {
 }
 
 func (r *replica) Allocate(ctx context.Context, id throng.ServerID) error {
-	err := r.region.Allocate(ctx, id)
 	r.set(func() {
-		if g := r.servers[id]; g != nil && g.at == nil {
-			g.at = r.o
+		if r.orderer[id] == nil { // an earlier one's server would be there already
+			r.orderer[id] = r.o
 		}
 	})
-	return err
+	return r.region.Allocate(ctx, id)
 }
 
 func (r *replica) Watch(ctx context.Context, gone func(throng.ServerExit)) error {
