@@ -18,6 +18,7 @@ const (
 	releaseAgain = 2 * time.Second  // between two tries
 	goneTime     = time.Minute      // how long one that is gone is remembered
 	endAgain     = time.Second      // between two tries to end a session
+	tellDry      = 10 * time.Second // between two warnings that the backend has no more servers
 )
 
 // allocate asks for one more server.
@@ -49,8 +50,8 @@ func (t *table) allocated(ctx context.Context, s *server, err error, now time.Ti
 		t.move(s, phaseStarted, now)
 		return
 	}
-	t.o.logger.WarnContext(ctx, "server not allocated", "server", s.hello.Server, "err", err)
 	if throng.KindOf(err) == throng.NoCapacity {
+		t.dry(ctx, s, err, now)
 		// Nothing is broken: the next try is as likely to succeed as the first.
 		until := t.supply.refused(s.asked, now)
 		t.forget(s)
@@ -60,8 +61,21 @@ func (t *table) allocated(ctx context.Context, s *server, err error, now time.Ti
 		t.hopeless(ctx, err.Error(), now)
 		return
 	}
+	t.o.logger.WarnContext(ctx, "server not allocated", "server", s.hello.Server, "err", err)
 	t.stumble(now)
 	t.release(ctx, s, "its allocation failed", now) // it may be there all the same
+}
+
+// dry logs that the backend has no more servers: now and then, for it may be asked
+// dozens of times a second.
+func (t *table) dry(ctx context.Context, s *server, err error, now time.Time) {
+	if now.Before(t.dryTold.Add(tellDry)) {
+		t.untold++
+		t.o.logger.DebugContext(ctx, "server not allocated", "server", s.hello.Server, "err", err)
+		return
+	}
+	t.o.logger.WarnContext(ctx, "no server to be had", "err", err, "times before", t.untold)
+	t.dryTold, t.untold = now, 0
 }
 
 // stumble slows allocation down after one that came to nothing. Several that

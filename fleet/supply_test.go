@@ -1,7 +1,10 @@
 package fleet
 
 import (
+	"bytes"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +85,27 @@ func growsBy(t *testing.T, perSecond int, allocIn time.Duration) {
 		made := perSecond * (seconds + 1)
 		if given < made*9/10 || asked > 5*made {
 			t.Errorf("%d a second, each after %s: %d of %d servers were taken, asked for %d times", perSecond, allocIn, given, made, asked)
+		}
+	})
+}
+
+// A backend that has no more servers is asked again and again, and the log says so
+// now and then.
+func TestDryIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegion()
+		asked := 0
+		r.allocate = func() error {
+			asked++
+			return throng.Errorf(throng.NoCapacity, "no game server is ready")
+		}
+		var log bytes.Buffer
+		r.runWith(t, Config{Stock: 2, Max: 200, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		after(t, 25*time.Second)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if told := strings.Count(log.String(), "level=WARN"); asked < 10 || told != 3 {
+			t.Errorf("asked %d times, warned %d times, want more than 10 and 3 (0 s, 10 s, 20 s):\n%s", asked, told, log.String())
 		}
 	})
 }

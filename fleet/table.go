@@ -118,7 +118,9 @@ type table struct {
 	notBefore time.Time // no allocation until then, because the last ones failed
 	settled   time.Time // nor until then, because those of an earlier life may connect
 	supply    supply
-	late      int // of the started, at the last tick
+	dryTold   time.Time // when it was said last that the backend has no more
+	untold    int       // refused allocations since
+	late      int       // of the started, at the last tick
 	surplus   time.Time
 	short     time.Time
 	reports   time.Time // since when servers are connected; zero: none is

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -107,22 +110,23 @@ func TestSustainedOnCluster(t *testing.T) {
 	const span = time.Minute // the Fleet is used up several times
 	var doors atomic.Pointer[string]
 	c := startAgones(t, sustained, laterAt(&doors))
-	before := c.spent(0)
-	bare := c.churn(span)
-	alone := c.spent(0).minus(before)
+	var before spending
+	count := func() { before = spent(t) }
+	c.whole()
+	bare := c.churn(span, count)
+	alone := spent(t).since(before)
 	most := strconv.Itoa(sustained)
 	r, planes := startPlanes(t, 1, "--clusters", clustersFile(t, c), "--warm", "30", "--warm-most", "30", "--max", most)
 	doors.Store(&r.url)
 	eventually(t, 60*time.Second, "the control plane is ready", planes[0].ready)
 
 	operator := r.as("operator", api.RoleOperator)
-	pid := planes[0].prog.cmd.Process.Pid
-	before = c.spent(pid)
+	c.whole()
 	waited := 0 * time.Second // of all openings, for their seats
 	var mu sync.Mutex
 	hosts := map[*load.Server]throng.SessionID{}
 	refused := 0
-	pace := pace{span: span}
+	pace := pace{span: span, counts: count}
 	var next atomic.Int64
 	var group sync.WaitGroup
 	for range openers {
@@ -153,7 +157,7 @@ func TestSustainedOnCluster(t *testing.T) {
 	}
 	group.Wait()
 	rate := pace.rate()
-	used := c.spent(pid).minus(before)
+	used := spent(t).since(before)
 	t.Logf("the cluster alone: %.1f servers/s; opened and ended: %.1f sessions/s, which is %.0f %%; %d refused; %d servers, none twice; a seat after %v on average, %.0f openings waited for a server, %.0f did not",
 		bare, rate, 100*rate/bare, refused, len(hosts), (waited / time.Duration(next.Load())).Round(time.Millisecond),
 		r.metric(`throng_stock_draws_total{result="waits"}`), r.metric(`throng_stock_draws_total{result="ready"}`))
@@ -173,41 +177,87 @@ func startAgones(t *testing.T, replicas int32, doors func() string) *cloud {
 	return startCloud(t, replicas, quick, doors)
 }
 
-var testsBegun = time.Now()
-
-// spending is the processor time of what takes part.
+// spending is the processor time that each program of this machine took so far.
 type spending struct {
-	took                   time.Duration
-	cluster, control, test time.Duration // test is Agones' stand-in, the game servers and who opens
+	at time.Time
+	of map[string]time.Duration
 }
 
-// spent is what was spent so far, with that of a control plane, if there is one.
-func (c *cloud) spent(control int) spending {
-	s := spending{took: time.Since(testsBegun), test: processorTime(os.Getpid())}
-	if c.cluster != nil {
-		for _, p := range c.cluster.Processes() {
-			s.cluster += processorTime(p.PID())
-		}
+// spent is read from /proc, so that a cluster's programs are in it, whoever started it.
+func spent(t *testing.T) spending {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if control != 0 {
-		s.control = processorTime(control)
+	s := spending{time.Now(), map[string]time.Duration{}}
+	for _, file := range all {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it is over
+		}
+		pid, rest, _ := strings.Cut(string(text), " (")
+		name, _, _ := strings.Cut(rest, ")")
+		if args, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline")); err == nil && name == "kube" {
+			name = strings.Split(string(args)+"\x00", "\x00")[1] // the program's many programs
+		}
+		if n, err := strconv.Atoi(pid); err == nil {
+			s.of[name] += processorTime(n)
+		}
 	}
 	return s
 }
 
-func (s spending) minus(t spending) spending {
-	return spending{s.took - t.took, s.cluster - t.cluster, s.control - t.control, s.test - t.test}
+// since tells what was spent since before, the most first.
+func (s spending) since(before spending) string {
+	type one struct {
+		name string
+		took time.Duration
+	}
+	var each []one
+	sum := time.Duration(0)
+	for name, took := range s.of {
+		if took -= before.of[name]; took > 0 {
+			each = append(each, one{name, took})
+			sum += took
+		}
+	}
+	slices.SortFunc(each, func(a, b one) int { return cmp.Compare(b.took, a.took) })
+	text := fmt.Sprintf("%.1f cores:", sum.Seconds()/s.at.Sub(before.at).Seconds())
+	for _, o := range each[:min(len(each), 12)] {
+		text += fmt.Sprintf(" %s %.1f s,", o.name, o.took.Seconds())
+	}
+	return strings.TrimSuffix(text, ",")
 }
 
-// String is said of a difference.
-func (s spending) String() string {
-	return fmt.Sprintf("%v in %v: cluster %v, control plane %v, stand-in, game servers and openers %v",
-		s.cluster+s.control+s.test, s.took.Round(time.Second), s.cluster, s.control, s.test)
+// whole waits until the Fleet has all its servers and none is on its way out, so
+// that whoever uses them next starts with no less than another did.
+func (c *cloud) whole() {
+	c.t.Helper()
+	var seen map[kind.State]int
+	defer func() {
+		if c.t.Failed() {
+			c.t.Logf("last seen: %v", seen)
+		}
+	}()
+	eventually(c.t, 3*time.Minute, "the Fleet is whole", func() bool {
+		napE2E(c.t.Context(), 500*time.Millisecond)
+		text, err := c.kube.RESTClient().Get().AbsPath("/apis/agones.dev/v1/namespaces/default/gameservers").DoRaw(c.t.Context())
+		var list kind.List[kind.GameServer]
+		if err == nil {
+			err = json.Unmarshal(text, &list)
+		}
+		seen = map[kind.State]int{}
+		for _, g := range list.Items {
+			seen[g.Status.State]++
+		}
+		return err == nil && len(list.Items) == sustained && seen[kind.StateReady]+seen[kind.StateAllocated] == sustained
+	})
 }
 
 // churn allocates and deletes servers with many callers, and returns how many a
-// second the cluster replaces.
-func (c *cloud) churn(span time.Duration) float64 {
+// second the cluster replaces. It calls counts when it begins to count.
+func (c *cloud) churn(span time.Duration, counts func()) float64 {
 	c.t.Helper()
 	body, err := json.Marshal(kind.GameServerAllocation{
 		APIVersion: "allocation.agones.dev/v1", Kind: "GameServerAllocation",
@@ -216,7 +266,7 @@ func (c *cloud) churn(span time.Duration) float64 {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	pace := pace{span: span}
+	pace := pace{span: span, counts: counts}
 	var group sync.WaitGroup
 	for range openers {
 		group.Go(func() {
@@ -246,13 +296,16 @@ const (
 	// sustained is how many servers the Fleet has: so many that the cluster makes them as fast as it
 	// can, whether some of them wait as a stock or not.
 	sustained = 300
+	unsteady  = 2 * sustained
 	openers   = 64
 )
 
 // pace is how many servers a second are used, once those that were ready at first
-// are used up.
+// are used up and so many again: they are used at once, and the cluster has that
+// behind it then, too.
 type pace struct {
-	span time.Duration
+	span   time.Duration
+	counts func() // called when it begins to count
 
 	mu    sync.Mutex
 	steps int       // guarded by mu
@@ -264,8 +317,9 @@ func (p *pace) step() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last = time.Now()
-	if p.steps++; p.steps == sustained {
+	if p.steps++; p.steps == unsteady {
 		p.begun = p.last
+		p.counts()
 	}
 }
 
@@ -281,7 +335,7 @@ func (p *pace) rate() float64 {
 	if !p.last.After(p.begun) {
 		return 0
 	}
-	return float64(p.steps-sustained) / p.last.Sub(p.begun).Seconds()
+	return float64(p.steps-unsteady) / p.last.Sub(p.begun).Seconds()
 }
 
 // TestQuotaOnCluster: a quota lets the cluster make no more pods. The sessions go
