@@ -184,7 +184,8 @@ func (l *link) serve(ctx context.Context, a *API, caller Caller, token string) e
 		l.refuse(err)
 		return err
 	}
-	defer detach()
+	left := false
+	defer func() { detach(left) }()
 	defer l.lose()
 	l.confirming.begin(a, hello)
 	if err := l.send(gen.ControlDown{Welcome: &gen.Welcome{Confirms: maxConfirms}}); err != nil {
@@ -200,6 +201,7 @@ func (l *link) serve(ctx context.Context, a *API, caller Caller, token string) e
 		read <- l.read(context.WithoutCancel(ctx), running)
 	})
 	err = l.tend(running, a, token, read)
+	left = websocket.CloseStatus(err) == websocket.StatusNormalClosure
 	cancel()
 	if ctx.Err() != nil || errors.Is(err, errDistrusted) {
 		_ = l.conn.Close(websocket.StatusGoingAway, "the door closes")

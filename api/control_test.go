@@ -117,8 +117,8 @@ func TestControl(t *testing.T) {
 	if err := <-served; !errors.Is(err, context.Canceled) {
 		t.Errorf("Serve: got %v, want canceled", err)
 	}
-	if gone := <-d.world.detached; gone != serverA {
-		t.Errorf("detached: got %s", gone)
+	if gone := <-d.world.detached; gone != serverA || !d.world.left.Load() {
+		t.Errorf("detached: got %s, left %v, want %s, which left", gone, d.world.left.Load(), serverA)
 	}
 	if err := link.Handover(t.Context(), want); throng.KindOf(err) != throng.Unavailable {
 		t.Errorf("handover to a server that left: got %v, want unavailable", err)
@@ -248,7 +248,9 @@ func TestControlMessages(t *testing.T) {
 	if websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 		t.Errorf("garbage later: got %v, want closed with 1008", err)
 	}
-	<-d.world.detached
+	if <-d.world.detached; d.world.left.Load() {
+		t.Error("one whose connection was closed left by itself")
+	}
 }
 
 func TestControlOfASilentServer(t *testing.T) {
@@ -260,7 +262,9 @@ func TestControlOfASilentServer(t *testing.T) {
 	if throng.KindOf(err) != throng.Unavailable {
 		t.Errorf("handover: got %v, want unavailable", err)
 	}
-	<-d.world.detached
+	if <-d.world.detached; d.world.left.Load() {
+		t.Error("one that fell silent left in order")
+	}
 }
 
 func TestControlOfASlowServer(t *testing.T) {

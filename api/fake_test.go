@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -55,6 +56,7 @@ type world struct {
 	links    chan Link
 	listed   int
 	detached chan throng.ServerID
+	left     atomic.Bool // the last one closed its connection in order
 	uploads  [][]byte
 	owner    throng.PlayerID // of arena; empty: whoever asks
 	audited  func()          // an audit has begun
@@ -306,14 +308,17 @@ func (f fakePlaces) Package(_ context.Context, hash throng.PackageHash) (io.Read
 
 type fakeFleet struct{ *world }
 
-func (f fakeFleet) Attach(h throng.Hello, l Link) (func(), error) {
+func (f fakeFleet) Attach(h throng.Hello, l Link) (func(left bool), error) {
 	if f.attach != nil {
 		if err := f.attach(h, l); err != nil {
 			return nil, err
 		}
 	}
 	f.links <- l
-	return func() { f.detached <- h.Server }, nil
+	return func(left bool) {
+		f.left.Store(left)
+		f.detached <- h.Server
+	}, nil
 }
 
 type fakeTokens struct{}

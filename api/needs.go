@@ -140,8 +140,9 @@ type Owners interface {
 
 // Fleet takes the control connections of game servers and nodes.
 type Fleet interface {
-	// Attach registers a server's connection. detach is called when it is lost.
-	Attach(hello throng.Hello, link Link) (detach func(), err error)
+	// Attach registers a server's connection. detach is called when it is
+	// lost, with whether the server left: closed it in order, as one does that ends.
+	Attach(hello throng.Hello, link Link) (detach func(left bool), err error)
 }
 
 // Fleets is what operators see of game servers, and do with them.

@@ -10,12 +10,13 @@ import (
 // Attach registers a game server's connection; a newer one of the same server
 // replaces the older. A server that is not known, because the control plane was
 // away, is taken in: as idle, or with the session that it says it has. detach
-// says that the connection is lost; it may be called more than once.
+// says that the connection is lost, and whether the server left: closed it in order, as one does that ends;
+// it may be called more than once.
 //
 // Denied: the server was released, or is the next life of one that had a
 // session. Invalid: it belongs to another region. Unavailable: nobody runs the
 // fleet, or it is too large.
-func (o *Orchestrator) Attach(hello throng.Hello, link Link) (detach func(), err error) {
+func (o *Orchestrator) Attach(hello throng.Hello, link Link) (detach func(left bool), err error) {
 	if r := hello.Server.Region(); r != o.region.ID {
 		return nil, throng.AtField(throng.Invalid, "server", "%s is of region %q, not of %q", hello.Server, r, o.region.ID)
 	}
@@ -36,13 +37,13 @@ func (o *Orchestrator) Attach(hello throng.Hello, link Link) (detach func(), err
 	if a.err != nil {
 		return nil, a.err
 	}
-	return func() { o.detach(hello.Server, a.number) }, nil
+	return func(left bool) { o.detach(hello.Server, a.number, left) }, nil
 }
 
 // detach waits for as long as it takes: a connection that is believed in for
 // ever would swallow a session.
-func (o *Orchestrator) detach(id throng.ServerID, number int) {
-	lost := func(_ context.Context, t *table, now time.Time) { t.detach(id, number, now) }
+func (o *Orchestrator) detach(id throng.ServerID, number int, left bool) {
+	lost := func(ctx context.Context, t *table, now time.Time) { t.detach(ctx, id, departure{number, left}, now) }
 	select {
 	case o.mail <- lost:
 	case <-o.stopped:
@@ -69,7 +70,7 @@ func (t *table) attach(ctx context.Context, hello throng.Hello, link Link, now t
 	case phaseAsked, phaseStarted, phaseFound, phaseIdle, phases:
 	}
 	s.hello = hello
-	s.link = link
+	s.link, s.left = link, false
 	s.attachment++
 	s.absent = 0
 	s.suspect = ""
@@ -108,14 +109,30 @@ func (t *table) claims(s *server, now time.Time) {
 	}
 }
 
-func (t *table) detach(id throng.ServerID, number int, now time.Time) {
+// departure is the end of a connection.
+type departure struct {
+	attachment int
+	left       bool // the server closed it in order
+}
+
+func (t *table) detach(ctx context.Context, id throng.ServerID, d departure, now time.Time) {
 	s := t.servers[id]
-	if s == nil || s.attachment != number || s.link == nil {
+	if s == nil || s.attachment != d.attachment || s.link == nil {
 		return
 	}
 	t.unlink(s)
 	if s.phase == phaseIdle {
 		t.move(s, phaseStarted, now)
+	}
+	s.left = d.left
+	t.bury(ctx, s, now)
+}
+
+// bury releases a server whose session is over and that has left, where the backend
+// would learn late by itself that there is nothing to keep.
+func (t *table) bury(ctx context.Context, s *server, now time.Time) {
+	if t.o.buries && s.left && s.ended && s.phase < phaseLeaving {
+		t.release(ctx, s, "its session is over", now)
 	}
 }
 

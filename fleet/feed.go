@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -82,7 +83,12 @@ func (t *table) put(ctx context.Context, s throng.Session, now time.Time) {
 		if op := t.openings[s.ID]; op != nil {
 			t.close(op, "canceled")
 		}
+		host := t.servers[cmp.Or(t.bound[s.ID], s.Server)]
 		t.unhost(s.ID, now)
+		if host != nil && host.session == s.ID {
+			host.ended = true
+			t.bury(ctx, host, now)
+		}
 		return
 	}
 	if s.Server == "" {

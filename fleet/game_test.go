@@ -33,6 +33,7 @@ type game struct {
 	orders   []throng.Order
 	stopped  string
 	detach   func()
+	leave    func()        // detach of one that closes its connection in order
 	at       *Orchestrator // where it connects; nil: at the region's
 }
 
@@ -65,7 +66,7 @@ func (g *game) connect() error {
 	}
 	detach, err := o.Attach(hello, g)
 	if err == nil {
-		g.r.set(func() { g.detach = detach })
+		g.r.set(func() { g.detach = func() { detach(false) }; g.leave = func() { detach(true) } })
 	}
 	return err
 }

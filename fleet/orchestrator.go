@@ -47,6 +47,9 @@ type Config struct {
 	// some do, and no opening waits, the stock is not filled for half a second, and
 	// then one by one.
 	Shared bool
+	// Buries says that the backend learns late, or at a price, that a server is over: one
+	// whose session has ended and that has left is released at once.
+	Buries bool
 
 	Forecasts func() Forecast // makes what looks ahead; nil: Recent
 
@@ -68,6 +71,7 @@ type Orchestrator struct {
 	most     int
 	atOnce   int
 	shared   bool
+	buries   bool
 	patience time.Duration
 	forecast Forecast // owned by the table
 	demand   demand
@@ -112,6 +116,7 @@ func New(c Config) (*Orchestrator, error) {
 		most:     c.Max,
 		atOnce:   c.AtOnce,
 		shared:   c.Shared,
+		buries:   c.Buries,
 		patience: c.Patience,
 		entropy:  c.Entropy,
 		logger:   c.Logger,

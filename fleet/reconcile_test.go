@@ -272,3 +272,50 @@ func TestOlderCopy(t *testing.T) {
 		r.isOpen(t, heard)
 	})
 }
+
+// Where the backend learns late that a server is over, one that left when its session
+// had ended is released at once, in whichever order the two are heard; one whose
+// connection is lost has its time to come back. Elsewhere its own end says it.
+func TestBuries(t *testing.T) {
+	end := func(t *testing.T, r *region, s throng.SessionID) { r.endIt(t, s) }
+	leave := func(t *testing.T, r *region, s throng.SessionID) { r.host(s).leave() }
+	lose := func(t *testing.T, r *region, s throng.SessionID) { r.host(s).detach() }
+	type step func(*testing.T, *region, throng.SessionID)
+	for name, c := range map[string]struct {
+		buries bool
+		steps  []step
+		freed  int
+	}{
+		"ends, leaves":             {true, []step{end, leave}, 1},
+		"leaves, ends":             {true, []step{leave, end}, 1},
+		"ends, is lost":            {true, []step{end, lose}, 0},
+		"is lost, ends":            {true, []step{lose, end}, 0},
+		"leaves":                   {true, []step{leave}, 0},
+		"the backend hears itself": {false, []step{end, leave}, 0},
+		"leaves, comes back, ends": {true, []step{leave, func(t *testing.T, r *region, s throng.SessionID) {
+			if err := r.host(s).connect(); err != nil {
+				t.Error(err)
+			}
+		}, end}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRegion()
+				r.runWith(t, Config{Max: 10, Buries: c.buries})
+				s := r.opens(t)
+				after(t, 4*time.Second)
+				r.isOpen(t, s)
+				for _, do := range c.steps {
+					do(t, r, s)
+					after(t, 500*time.Millisecond)
+				}
+				if got := len(r.freed()); got != c.freed {
+					t.Errorf("%d servers released, want %d: %v", got, c.freed, r.o.Servers())
+				}
+				if c.freed > 0 && len(r.o.Servers()) != 0 {
+					t.Errorf("got %v, want it gone", r.o.Servers())
+				}
+			})
+		})
+	}
+}

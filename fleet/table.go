@@ -77,6 +77,8 @@ type server struct {
 	link       Link // nil: not connected
 	attachment int  // counts connections; an older one's end means nothing
 	session    throng.SessionID
+	ended      bool // the registry said that the session is over
+	left       bool // it closed its last connection in order
 	handedAt   time.Time
 
 	old     bool      // made from something else than new ones are, as far as is known

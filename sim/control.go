@@ -44,7 +44,7 @@ func (w *world) startProcess(number int) {
 		p.machine = w.machine.Backend()
 		p.fleet, err = fleet.New(fleet.Config{
 			Region: throng.Region{ID: region, Number: 7}, Backend: backend{w, p.node, p.machine}, Registry: p.registry, Keys: keys{},
-			Stock: w.plan.stock, StockMost: w.plan.most, Max: w.plan.most, Entropy: entropy{w.dice, p.node.name + "/fleet"},
+			Stock: w.plan.stock, StockMost: w.plan.most, Max: w.plan.most, Buries: w.plan.buries, Entropy: entropy{w.dice, p.node.name + "/fleet"},
 		})
 		must(err)
 	}

@@ -51,7 +51,7 @@ type fault struct {
 func (w *world) planned() plan {
 	d := w.dice
 	p := plan{
-		capacity: 2 + d.below(3, "capacity"), processes: 1 + d.below(2, "processes"), stock: 1 + d.below(2, "stock"), most: 12,
+		capacity: 2 + d.below(3, "capacity"), processes: 1 + d.below(2, "processes"), stock: 1 + d.below(2, "stock"), most: 12, buries: d.below(2, "buries") == 0,
 		tickets: 64, players: 2 + d.below(4, "players"), parties: 300, boot: d.between(200*time.Millisecond, 2*time.Second, "boot time"),
 		arrive: 3 * time.Second, action: d.between(15*time.Second, 35*time.Second, "action"), settle: 50 * time.Second,
 	}

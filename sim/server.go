@@ -382,7 +382,8 @@ func (c control) Serve(ctx context.Context, hello throng.Hello, d gameserver.Dir
 		w.event(s.node.name, "is refused", err.Error())
 		return err
 	}
-	defer detach()
+	left := false
+	defer func() { detach(left) }()
 	defer l.lose()
 	d.Connected()
 	ping := time.NewTicker(pingTime / 2)
@@ -391,6 +392,7 @@ func (c control) Serve(ctx context.Context, hello throng.Hello, d gameserver.Dir
 	for {
 		select {
 		case <-ctx.Done():
+			left = true
 			return ctx.Err()
 		case <-s.node.down:
 			return errAway("control")

@@ -16,11 +16,12 @@ import (
 
 // plan is what a seed makes of a shape.
 type plan struct {
-	capacity  int // of a session
-	processes int // of the control plane
-	stock     int // idle servers
-	most      int // servers
-	tickets   int // that a matchmaker works on at once
+	capacity  int  // of a session
+	processes int  // of the control plane
+	stock     int  // idle servers
+	buries    bool // the backend is told that a server is over
+	most      int  // servers
+	tickets   int  // that a matchmaker works on at once
 	players   int
 	parties   int           // thousandths of joins that are a party's
 	boot      time.Duration // of a server, about

@@ -38,6 +38,7 @@ type Meta struct {
 	UID         string            `json:"uid"`
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
+	Deleted     Int               `json:"deletion_timestamp"` // Unix seconds; 0: it is not being deleted
 }
 
 // Spec is what it was made with.

@@ -33,6 +33,7 @@ const (
 	claimFirst  = time.Second      // between two tries
 	claimMost   = 5 * time.Second  // after many
 	farewell    = 10 * time.Second // for the sidecar to hear that the server is over
+	buryTime    = 5 * time.Second  // for the control plane to delete the GameServer first
 	maxPodToken = 16 << 10         // bytes
 )
 
@@ -225,11 +226,28 @@ func (a *allocation) Players(list []throng.PlayerID, seats int) {
 	a.board.Players(names, seats)
 }
 
-// over tells the sidecar that the server is; it is never ready again. Where it
+// buried waits until the GameServer is being deleted, as the control plane does with one
+// whose session has ended. That is one write less for the cluster than what over says.
+func (a *allocation) buried(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, buryTime)
+	defer cancel()
+	_, _ = a.await(ctx, leaving) // over looks whether it is
+}
+
+// leaving says that a GameServer is being deleted.
+func leaving(g sdk.GameServer) bool { return g.Meta.Deleted != 0 }
+
+// over tells the sidecar that the server is, unless it knows; it is never ready again. Where it
 // does not hear, the end of the process says so.
 func (a *allocation) over(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
+	a.mu.Lock()
+	knows := leaving(a.now)
+	a.mu.Unlock()
+	if knows {
+		return
+	}
 	for {
 		err := a.client.Shutdown(ctx)
 		if err == nil {

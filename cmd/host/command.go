@@ -129,7 +129,11 @@ func (c *Command) underAgones(ctx context.Context, life *lifetime, logger *slog.
 			return err
 		}
 		who := identity{server: string(claim.Server), token: claim.Token, doors: doorsOf(c.Addr, claim)}
-		return c.serve(ctx, who, surroundings{ways: ways, life: life, display: a, logger: logger})
+		err = c.serve(ctx, who, surroundings{ways: ways, life: life, display: a, logger: logger})
+		if err == nil {
+			a.buried(idle)
+		}
+		return err
 	})
 }
 

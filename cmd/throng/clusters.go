@@ -314,6 +314,7 @@ func clusterHosts(file, public string, g *ground, doors func() []string) (hosts,
 		claims:   claims{backend, g.region.ID, g.secrets, doors},
 		atOnce:   clusterAllocations,
 		patience: clusterPatience,
+		buries:   true, // what Agones hears from a server costs it one more write, and a while
 		sites:    backend,
 		fleets:   fleets,
 		servers:  serversOf(all),

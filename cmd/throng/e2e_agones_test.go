@@ -273,11 +273,16 @@ func TestGameServerUnderAgones(t *testing.T) {
 	if s, ended := p.ended(session.ID); !ended || !strings.Contains(s, "drained") {
 		t.Errorf("the first session: ended %v, %q", ended, s)
 	}
-	status, out := throngCommand(t, "drain", string(two.id), "--addr", p.url, "--within", "2s", "--wait")
+	status, out := throngCommand(t, "drain", string(two.id), "--addr", p.url, "--within", "2s")
 	if status != 0 {
 		t.Errorf("throng drain of a server: exit status %d:\n%s", status, out)
 	}
-	two.ended(20 * time.Second)
+	eventually(t, 20*time.Second, "its session is over", func() bool { return len(p.sessions("arena")) == 0 })
+	two.sidecar.Delete() // as a control plane does that knows clusters
+	two.ended(4 * time.Second)
+	if n := two.sidecar.Calls("POST /shutdown"); n != 0 {
+		t.Errorf("one whose GameServer is being deleted said %d times that it is over", n)
+	}
 }
 
 func (o *pod) port(name string) uint16 {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,6 +164,7 @@ func TestSustainedOnCluster(t *testing.T) {
 		bare, rate, 100*rate/bare, refused, len(hosts), (waited / time.Duration(next.Load())).Round(time.Millisecond),
 		r.metric(`throng_stock_draws_total{result="waits"}`), r.metric(`throng_stock_draws_total{result="ready"}`))
 	t.Logf("CPU alone: %v; with sessions: %v", alone, used)
+	t.Logf("what became of servers:%s", r.metrics("throng_servers_gone_total", "throng_agones_cleaned_total", "throng_agones_allocations_total", "throng_server_openings_total"))
 	if rate < bare/4 {
 		t.Errorf("got %.1f sessions/s beside %.1f servers/s of the cluster alone", rate, bare)
 	}
@@ -408,4 +411,23 @@ func TestQuotaOnCluster(t *testing.T) {
 		return err == nil
 	})
 	t.Logf("an opening succeeds %v after the quota went", took.Round(time.Millisecond))
+}
+
+// metrics is what a control plane says of some families.
+func (r *region) metrics(families ...string) string {
+	r.t.Helper()
+	resp, err := http.Get(r.url + "/metrics") //nolint:noctx // bounded by the test binary's own timeout
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	var found strings.Builder
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		family, _, _ := strings.Cut(lines.Text(), "{")
+		if slices.Contains(families, family) && !strings.HasSuffix(lines.Text(), " 0") {
+			found.WriteString("\n  " + lines.Text())
+		}
+	}
+	return found.String()
 }

@@ -50,13 +50,14 @@ type cloud struct {
 	ctx     context.Context //nolint:containedctx // of the game servers
 	work    sync.WaitGroup
 
-	mu     sync.Mutex
-	pods   map[string]throng.ServerID   // guarded by mu; GameServers whose game servers run, by name
-	names  map[throng.ServerID]string   // guarded by mu; the reverse
-	stops  map[string]func()            // guarded by mu; those that claim
-	seen   map[throng.ServerID][]string // guarded by mu; all GameServers that ever bore an ID
-	tokens map[string]string            // guarded by mu; of pods, which Agones' servers have before they are ready
-	twins  []string                     // guarded by mu; servers that claimed an ID that another one has
+	mu      sync.Mutex
+	pods    map[string]throng.ServerID   // guarded by mu; GameServers whose game servers run, by name
+	names   map[throng.ServerID]string   // guarded by mu; the reverse
+	stops   map[string]func()            // guarded by mu; those that claim
+	seen    map[throng.ServerID][]string // guarded by mu; all GameServers that ever bore an ID
+	tokens  map[string]string            // guarded by mu; of pods, which Agones' servers have before they are ready
+	leaving map[string]bool              // guarded by mu; GameServers that are being deleted
+	twins   []string                     // guarded by mu; servers that claimed an ID that another one has
 
 	denied atomic.Int64
 
@@ -122,7 +123,7 @@ func (c *cloud) connect(config *rest.Config) {
 	c.t.Helper()
 	c.http, c.open = client.NewHTTP(nil), make(chan struct{})
 	c.pods, c.names, c.stops, c.seen = map[string]throng.ServerID{}, map[throng.ServerID]string{}, map[string]func(){}, map[throng.ServerID][]string{}
-	c.tokens = map[string]string{}
+	c.tokens, c.leaving = map[string]string{}, map[string]bool{}
 	var failed [3]error
 	c.Clients, failed[0] = object.NewClients(config)
 	c.kube, failed[1] = kubernetes.NewForConfig(config)
@@ -177,6 +178,11 @@ func (c *cloud) changed(o any) {
 	if c.Standin == nil && g.Status.State == object.Scheduled {
 		c.ready(g.Name)
 	}
+	if g.DeletionTimestamp != nil {
+		c.mu.Lock()
+		c.leaving[g.Name] = true
+		c.mu.Unlock()
+	}
 	id := throng.ServerID(g.Labels[kind.LabelServer])
 	if id == "" || g.Status.State != object.Allocated || g.DeletionTimestamp != nil {
 		return
@@ -213,6 +219,7 @@ func (c *cloud) deleted(o any) {
 	c.mu.Lock()
 	stop, id := c.stops[g.Name], c.pods[g.Name]
 	delete(c.stops, g.Name)
+	delete(c.leaving, g.Name)
 	delete(c.pods, g.Name)
 	if c.names[id] == g.Name {
 		delete(c.names, id)
@@ -231,12 +238,33 @@ func (c *cloud) exited(e throng.ServerExit) {
 	c.mu.Lock()
 	name := c.names[e.Server]
 	c.mu.Unlock()
-	switch {
-	case name == "":
-	case c.Standin != nil:
-		_ = c.Exit("default", name, 0)
-	default:
-		c.work.Go(func() { c.state(name, object.Shutdown) })
+	if name == "" {
+		return
+	}
+	c.work.Go(func() {
+		switch {
+		case c.isDeleted(name, buryTime):
+		case c.Standin != nil:
+			_ = c.Exit("default", name, 0)
+		default:
+			c.state(name, object.Shutdown)
+		}
+	})
+}
+
+// buryTime is how long a game server leaves it to the control plane to delete its GameServer.
+const buryTime = 5 * time.Second
+
+// isDeleted waits until a GameServer is being deleted, and says whether it is.
+func (c *cloud) isDeleted(name string, within time.Duration) bool {
+	for end := time.Now().Add(within); ; napE2E(c.ctx, 50*time.Millisecond) {
+		c.mu.Lock()
+		_, there := c.stops[name]
+		gone := !there || c.leaving[name]
+		c.mu.Unlock()
+		if gone || c.ctx.Err() != nil || time.Now().After(end) {
+			return gone
+		}
 	}
 }
 

@@ -163,6 +163,7 @@ func (c *control) buildRegistry() (err error) {
 		Max:       c.cfg.flags.Max,
 		AtOnce:    c.cfg.atOnce,
 		Shared:    c.cfg.shared,
+		Buries:    c.cfg.buries,
 		Patience:  c.cfg.patience,
 		Logger:    c.cfg.logger.With("part", "fleet"),
 		Metrics:   c.cfg.metrics,
@@ -501,6 +502,6 @@ func (c *courier) Deliver(s throng.SessionID, server throng.ServerID, o throng.O
 type attacher struct{ fleet *fleet.Orchestrator }
 
 // Attach registers a server's connection.
-func (a attacher) Attach(hello throng.Hello, link api.Link) (detach func(), err error) {
+func (a attacher) Attach(hello throng.Hello, link api.Link) (detach func(left bool), err error) {
 	return a.fleet.Attach(hello, link)
 }

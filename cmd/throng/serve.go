@@ -163,6 +163,7 @@ type hosts struct {
 	claims  api.Claims      // nil: no clusters
 	atOnce  int             // most allocations under way; 0: the fleet's default
 	shared  bool            // all on this machine
+	buries  bool            // a server that is over is released, as its end is heard late
 	// patience is how long an opening waits when there are no more game servers.
 	patience time.Duration
 	sites    autoscale.Clusters              // where servers run; nil: on nodes

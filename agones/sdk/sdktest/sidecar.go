@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -119,6 +120,11 @@ func (s *Sidecar) Allocate(labels map[string]string) {
 // SetState makes it another state.
 func (s *Sidecar) SetState(state string) {
 	s.change(func(g *gameServer) { g.Status.State = state })
+}
+
+// Delete has the GameServer on its way out, as when somebody deleted it.
+func (s *Sidecar) Delete() {
+	s.change(func(g *gameServer) { g.Meta.Deleted = strconv.FormatInt(time.Now().Unix(), 10) })
 }
 
 // State is the GameServer's.
