@@ -74,7 +74,7 @@ func (t *table) dry(ctx context.Context, s *server, err error, now time.Time) {
 		t.o.logger.DebugContext(ctx, "server not allocated", "server", s.hello.Server, "err", err)
 		return
 	}
-	t.o.logger.WarnContext(ctx, "no server to be had", "err", err, "times before", t.untold)
+	t.o.logger.WarnContext(ctx, "no server to be had", "err", err, "refused_before", t.untold)
 	t.dryTold, t.untold = now, 0
 }
 

@@ -278,8 +278,8 @@ func TestOlderCopy(t *testing.T) {
 // connection is lost has its time to come back. Elsewhere its own end says it.
 func TestBuries(t *testing.T) {
 	end := func(t *testing.T, r *region, s throng.SessionID) { r.endIt(t, s) }
-	leave := func(t *testing.T, r *region, s throng.SessionID) { r.host(s).leave() }
-	lose := func(t *testing.T, r *region, s throng.SessionID) { r.host(s).detach() }
+	leave := func(_ *testing.T, r *region, s throng.SessionID) { r.host(s).leave() }
+	lose := func(_ *testing.T, r *region, s throng.SessionID) { r.host(s).detach() }
 	type step func(*testing.T, *region, throng.SessionID)
 	for name, c := range map[string]struct {
 		buries bool

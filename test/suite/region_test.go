@@ -68,18 +68,10 @@ func install(c *cluster) *region {
 	service := get[struct {
 		Spec struct{ Ports []struct{ NodePort int } }
 	}](c, "service", "throng")
-	nodes := get[struct {
-		Items []struct {
-			Status struct {
-				Addresses []struct{ Type, Address string }
-			}
-		}
-	}](c, "nodes")
-	for _, a := range nodes.Items[0].Status.Addresses {
-		if a.Type == "InternalIP" {
-			r.door = "http://" + a.Address + ":" + strconv.Itoa(service.Spec.Ports[0].NodePort)
-		}
-	}
+	pods := get[struct {
+		Items []struct{ Status struct{ HostIP string } }
+	}](c, "pods", "-l", "app.kubernetes.io/component=control")
+	r.door = "http://" + pods.Items[0].Status.HostIP + ":" + strconv.Itoa(service.Spec.Ports[0].NodePort) // of a node that is one
 	return r
 }
 
