@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -39,23 +40,29 @@ import (
 // metric reads one number of a region's /metrics; -1: it is not there.
 func (r *region) metric(name string) float64 {
 	r.t.Helper()
-	resp, err := http.Get(r.url + "/metrics") //nolint:noctx // bounded by the test binary's own timeout
-	if err != nil {
-		return -1
-	}
-	defer resp.Body.Close()
-	var text bytes.Buffer
-	if _, err := text.ReadFrom(resp.Body); err != nil {
-		return -1
-	}
-	for line := range strings.Lines(text.String()) {
+	for _, line := range r.metricLines() {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			if v, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+			if v, err := strconv.ParseFloat(value, 64); err == nil {
 				return v
 			}
 		}
 	}
 	return -1
+}
+
+// metricLines is all that a control plane measures; none: it does not answer.
+func (r *region) metricLines() []string {
+	r.t.Helper()
+	resp, err := http.Get(r.url + "/metrics") //nolint:noctx // bounded by the test binary's own timeout
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
 // TestRotationUnderPlayers: the region's secret is rotated while a crowd plays

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -169,14 +167,12 @@ func difference(after, before map[string]float64) map[string]float64 {
 func agonesRequests(t *testing.T, r *region) map[string]float64 {
 	t.Helper()
 	all := map[string]float64{}
-	resp, err := http.Get(r.url + "/metrics") //nolint:noctx // bounded by the test binary's own timeout
-	if err != nil {
-		t.Fatal(err)
+	lines := r.metricLines()
+	if len(lines) == 0 {
+		t.Fatal("the control plane does not say what it asked for")
 	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		labels, isIt := strings.CutPrefix(lines.Text(), "throng_agones_requests_total{")
+	for _, line := range lines {
+		labels, isIt := strings.CutPrefix(line, "throng_agones_requests_total{")
 		if !isIt {
 			continue
 		}
