@@ -70,7 +70,7 @@ type edgeGatewayCmd struct {
 	PerToken  int           `default:"20" help:"How often one token may be shown in a second."`
 	PerSource int           `default:"500" help:"How many tokens may be shown in a second from one IPv4 address or /64 of IPv6, to each processor."`
 	XDP       string        `name:"xdp" help:"Network interface that players' datagrams come in at: a program in the kernel then drops garbage there, where it costs least. It needs CAP_BPF and CAP_NET_ADMIN; without them a warning is logged and the gateway drops all itself." placeholder:"INTERFACE"`
-	Realtime  bool          `help:"Run before all else of the machine as soon as a datagram comes, which then waits for nobody; for machines that do little else. It needs CAP_SYS_NICE; without it a warning is logged."`
+	Realtime  bool          `help:"Run before all else of the machine, and look for datagrams all the time while some come, so that they wait for nobody: each worker then takes most of a core. For machines that do little else. It needs CAP_SYS_NICE; without it a warning is logged."`
 	Drain     time.Duration `default:"5s" help:"From SIGTERM to the end: meanwhile players are let go, one after the other, and go on through another gateway."`
 	command.LogFlags
 }

@@ -24,13 +24,6 @@ func newReader(s *batch.Socket) reader {
 	return r
 }
 
-// read waits for datagrams and says how many came, and whether the socket is open still.
-// What goes wrong is no datagram.
-func (r reader) read() (n int, open bool) {
-	n, _ = r.Wait(r.socket.Descriptor())
-	return n, !r.socket.Over()
-}
-
 // at returns one datagram of those that were read, with the head's room before it,
 // and who sent it.
 func (r reader) at(i int) (withHead []byte, from address) {

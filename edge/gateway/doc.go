@@ -26,8 +26,9 @@
 //
 // Who owns what: there is a worker a core. Each has a socket of its own for clients
 // (SO_REUSEPORT: the kernel gives a client's datagrams to one worker always) and one
-// for servers, which two goroutines read, each of which waits in the kernel (udp/batch);
-// a mutex guards the worker's tables, for a batch of up to 64 datagrams at a time.
+// for servers, which two goroutines read, each of which waits in the kernel (udp/batch), or
+// with Realtime one that looks at both in turn (way.go); a mutex guards the worker's tables,
+// for a batch of up to 64 datagrams at a time.
 //
 // Before them there can be a filter (filter.go): a program in the kernel that drops what comes
 // in at a network interface and could only be dropped here. Workers tell it who has a

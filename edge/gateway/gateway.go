@@ -30,7 +30,7 @@ type Config struct {
 	Keys map[uint8][netcode.KeySize]byte
 	// ProtocolID: zero means Throng's.
 	ProtocolID uint64
-	// Workers is how many cores it uses; zero: all, or with Realtime all but one.
+	// Workers is how many cores it uses; zero: all (GOMAXPROCS), or with Realtime all but one.
 	Workers int
 	// Flows is how many clients there can be; 200,000. Each has two to four
 	// places of 64 bytes.
@@ -53,8 +53,9 @@ type Config struct {
 	// kernel drops what the workers would drop. Empty: none. Where the kernel does
 	// not take it the gateway says so in its log and goes on without.
 	XDP string
-	// Realtime lets the workers run before all else that the machine does, as soon as a
-	// datagram comes. Where the kernel does not allow it the gateway says so in its
+	// Realtime lets the workers run before all else that the machine does, and look for
+	// datagrams all the time while some come: each then takes most of a core. GOMAXPROCS becomes
+	// more than Workers. Where the kernel does not let them run first the gateway says so in its
 	// log and goes on without.
 	Realtime bool
 	// Logger: nil logs nothing.
@@ -104,12 +105,12 @@ func (c *Config) fill() error {
 	return nil
 }
 
-// cores are those it uses unless it is told how many.
+// cores are those it uses unless it is told how many, of those the process may.
 func (c *Config) cores() int {
 	if c.Realtime {
-		return max(runtime.NumCPU()-1, 1)
+		return max(runtime.GOMAXPROCS(0)-1, 1)
 	}
-	return runtime.NumCPU()
+	return runtime.GOMAXPROCS(0)
 }
 
 // Gateway passes datagrams between clients and servers.
@@ -247,9 +248,16 @@ const sweepEvery = time.Second // of an eighth of the flows
 // Run serves until ctx ends, or it is drained. Internal: what it held can't be given back.
 func (g *Gateway) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
+	if n := len(g.workers) + 1; g.cfg.Realtime && runtime.GOMAXPROCS(0) < n {
+		runtime.GOMAXPROCS(n)
+	}
 	for _, w := range g.workers {
-		for _, serve := range []func(){w.serveClients, w.serveServers} {
-			serving.Go(func() { g.serve(ctx, serve) })
+		if g.cfg.Realtime {
+			serving.Go(func() { g.first(ctx, w.ways()) })
+			continue
+		}
+		for _, way := range w.ways() {
+			serving.Go(way.wait)
 		}
 	}
 	g.tend(ctx)
@@ -261,13 +269,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
-// serve lets a worker serve, before all else of the machine if it is to and may.
-func (g *Gateway) serve(ctx context.Context, serve func()) {
-	if !g.cfg.Realtime {
-		serve()
-		return
-	}
-	batch.First(serve, func(err error) {
+// first passes on before all else of the machine, if it may. A worker that looks all the time
+// has one of the runtime's processors for itself.
+func (g *Gateway) first(ctx context.Context, ways []way) {
+	batch.First(func() { poll(ways) }, func(err error) {
 		g.cfg.Logger.WarnContext(ctx, "the gateway does not run before others: the kernel does not allow it", "err", err)
 	})
 }

@@ -25,13 +25,13 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, realtime bool, ready fu
 	defer func() { _ = out.Close() }()
 	ready(in.Address())
 	var passing sync.WaitGroup
+	passes := raw(in, out, addressOf(to))
 	passing.Go(func() {
-		passes := func() { pass(in, out, addressOf(to)) }
 		if !realtime {
-			passes()
+			passes.wait()
 			return
 		}
-		batch.First(passes, func(error) {}) // as a gateway it goes on
+		batch.First(func() { poll([]way{passes}) }, func(error) {}) // as a gateway it goes on
 	})
 	<-ctx.Done()
 	in.Shut()
@@ -39,18 +39,14 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, realtime bool, ready fu
 	return nil
 }
 
-// pass moves datagrams until in is shut.
-func pass(in, out *batch.Socket, to address) {
-	r, w := newReader(in), newWriter(out)
-	for {
-		n, open := r.read()
-		if !open {
-			return
-		}
+// raw moves datagrams.
+func raw(from, through *batch.Socket, to address) way {
+	in, out := newReader(from), newWriter(through)
+	return way{in: in, pass: func(n int) {
 		for i := range n {
-			b, _ := r.at(i)
-			w.put(to, b)
+			b, _ := in.at(i)
+			out.put(to, b)
 		}
-		w.flush()
-	}
+		out.flush()
+	}}
 }

@@ -180,14 +180,15 @@ func (w *worker) proven(ms uint32, client, server address) Verdict {
 	return Forwarded
 }
 
-// serveClients passes what clients send until the socket is shut.
-func (w *worker) serveClients() {
+// ways are both directions.
+func (w *worker) ways() []way {
+	return []way{w.fromOutside(), w.fromInside()}
+}
+
+// fromOutside passes on what clients send.
+func (w *worker) fromOutside() way {
 	in, out := newReader(w.outer), newWriter(w.inner)
-	for {
-		n, open := in.read()
-		if !open {
-			return
-		}
+	return way{in: in, pass: func(n int) {
 		w.mu.Lock()
 		now := time.Now()
 		ms := w.ms(now)
@@ -203,17 +204,13 @@ func (w *worker) serveClients() {
 		}
 		w.mu.Unlock()
 		w.count(out.flush(), &w.fromClients)
-	}
+	}}
 }
 
-// serveServers passes what servers send until the socket is shut.
-func (w *worker) serveServers() {
+// fromInside passes on what servers send.
+func (w *worker) fromInside() way {
 	in, out := newReader(w.inner), newWriter(w.outer)
-	for {
-		n, open := in.read()
-		if !open {
-			return
-		}
+	return way{in: in, pass: func(n int) {
 		w.mu.Lock()
 		ms := w.ms(time.Now())
 		for i := range n {
@@ -227,7 +224,7 @@ func (w *worker) serveServers() {
 		}
 		w.mu.Unlock()
 		w.count(out.flush(), &w.fromServers)
-	}
+	}}
 }
 
 // count counts what the kernel refused after it was judged.

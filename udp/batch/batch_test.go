@@ -81,6 +81,40 @@ func TestShut(t *testing.T) {
 	}
 }
 
+// Who waits at two sockets comes back when something comes to either, and when one is shut.
+func TestAwait(t *testing.T) {
+	a, b := bind(t), bind(t)
+	defer func() { _, _ = a.Close(), b.Close() }()
+	back := func(why string) {
+		t.Helper()
+		came := make(chan struct{})
+		go func() {
+			defer close(came)
+			Await([]*Socket{a, b})
+		}()
+		select {
+		case <-came:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nobody came back when %s", why)
+		}
+	}
+	out, in := New(), New()
+	out.SetBuffer(0, []byte("x"))
+	in.SetBuffer(0, make([]byte, 10))
+	for _, to := range []*Socket{b, a} {
+		out.SetTo(0, to.Address().Addr().As16(), to.Address().Port(), 0, a.Family())
+		if n, errno := out.Send(a.Descriptor(), 0, 1); n != 1 {
+			t.Fatal(errno)
+		}
+		back("something came")
+		if n, errno := in.Receive(to.Descriptor()); n != 1 {
+			t.Fatal(errno)
+		}
+	}
+	b.Shut()
+	back("one was shut")
+}
+
 // Who is first is so alone, and as long as he does what he is first for.
 func TestFirst(t *testing.T) {
 	policy := func() uint32 {

@@ -99,5 +99,16 @@ func (s *Socket) Shut() {
 // Over says whether it was shut.
 func (s *Socket) Over() bool { return s.over.Load() }
 
+// Await waits in the kernel until something comes to a socket or one is shut. It may come
+// back before.
+func Await(sockets []*Socket) {
+	var room [2]unix.PollFd
+	of := room[:0]
+	for _, s := range sockets {
+		of = append(of, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
+	}
+	_, _ = unix.Poll(of, -1)
+}
+
 // Close gives the descriptor back, when nobody uses the socket any more.
 func (s *Socket) Close() error { return unix.Close(s.fd) }

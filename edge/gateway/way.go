@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/throng-gg/throng/udp/batch"
+)
+
+// way is one direction in which datagrams are passed on. What goes wrong with a socket is no
+// datagram.
+type way struct {
+	in   reader
+	pass func(n int) // what is done with the n that were read
+}
+
+// wait passes on what comes until the socket is shut, and waits for it in the kernel.
+func (w way) wait() {
+	for {
+		n, _ := w.in.Wait(w.in.socket.Descriptor())
+		if w.in.socket.Over() {
+			return
+		}
+		w.pass(n)
+	}
+}
+
+const (
+	quietAfter = 200 * time.Microsecond // without a datagram poll waits in the kernel
+	restAfter  = 500 * time.Microsecond // it lets others have the core, as soon as nothing is to do
+)
+
+// poll passes on what comes all ways until a socket is shut. It looks at one after the other,
+// and waits in the kernel only when nothing came for a while: who is woken for each datagram
+// spends more on waking than on passing it on, and is late for those behind it.
+//
+// It rests, for the core has other work that nobody else can do, the kernel's own
+// too, and would be taken away for 50 ms a second from who never did (the scheduler's fair
+// server).
+func poll(ways []way) {
+	sockets := make([]*batch.Socket, len(ways))
+	for i, w := range ways {
+		sockets[i] = w.in.socket
+	}
+	heard := time.Now()
+	for rested := heard; ; {
+		came := 0
+		for _, w := range ways {
+			n, _ := w.in.Receive(w.in.socket.Descriptor())
+			if w.in.socket.Over() {
+				return
+			}
+			if n > 0 {
+				w.pass(n)
+			}
+			came += n
+		}
+		switch now := time.Now(); {
+		case came > 0:
+			heard = now
+		case now.Sub(heard) > quietAfter:
+			batch.Await(sockets)
+			heard = time.Now()
+			rested = heard
+		case now.Sub(rested) > restAfter:
+			batch.Rest()
+			rested = time.Now()
+		}
+	}
+}
