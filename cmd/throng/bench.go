@@ -199,10 +199,7 @@ func (c *benchJoinCmd) holds(e *env, report *joinReport) error {
 	if rates.why != "" {
 		fmt.Fprintf(e.err, "limit of holds not measured: %s\n", rates.why)
 	}
-	report.HoldPerS, report.HoldLimitPerS = rates.perS, rates.limit
-	if rates.limit > 0 {
-		report.OfHoldLimit = rates.perS / rates.limit
-	}
+	report.HoldPerS, report.HoldLimitPerS, report.OfHoldLimit = rates.perS, rates.limit, rates.ofLimit
 	return nil
 }
 
