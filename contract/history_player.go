@@ -23,6 +23,9 @@ type playerState struct {
 	may       map[throng.Epoch]bool // may have been confirmed
 	gone      map[throng.Epoch]bool // never to be confirmed
 	grants    map[throng.TicketKey]answer
+
+	// before are the answers until the last loss, which may have kept them.
+	before map[throng.TicketKey]answer
 }
 
 type ticketEpoch struct {
@@ -39,7 +42,7 @@ type answer struct {
 
 func (s playerState) equal(o playerState) bool {
 	return s.top == o.top && s.confirmed == o.confirmed && s.settled == o.settled && maps.Equal(s.epochs, o.epochs) && maps.Equal(s.asked, o.asked) &&
-		maps.Equal(s.latest, o.latest) && maps.Equal(s.may, o.may) && maps.Equal(s.gone, o.gone) && maps.Equal(s.grants, o.grants)
+		maps.Equal(s.latest, o.latest) && maps.Equal(s.may, o.may) && maps.Equal(s.gone, o.gone) && maps.Equal(s.grants, o.grants) && maps.Equal(s.before, o.before)
 }
 
 // with is a copy of a map with one more entry.
@@ -86,7 +89,12 @@ func (s playerState) step(p throng.PlayerID, e *event) (bool, playerState) {
 	case present:
 		return s.read(e)
 	case lost:
-		return true, playerState{top: s.top, epochs: s.epochs, asked: s.asked}
+		before := maps.Clone(s.before)
+		if before == nil {
+			before = map[throng.TicketKey]answer{}
+		}
+		maps.Copy(before, s.grants)
+		return true, playerState{top: s.top, epochs: s.epochs, asked: s.asked, before: before}
 	case opened, held, unheld, heard, ended, looked:
 	}
 	return true, s
@@ -146,13 +154,20 @@ func (s playerState) settle(e *event) (bool, playerState) {
 		}
 		return true, s
 	}
-	if _, maybe := s.grants[e.key]; !maybe {
+	if _, maybe := s.grants[e.key]; !maybe && !s.kept(e) {
 		own := e.grant.Members[0].Epoch
 		if s.settled > own || s.confirmed > own || s.gone[own] {
 			return false, s
 		}
 	}
 	return s.granted(e)
+}
+
+// kept says whether the answer is one that was given before the last loss: it is the same for
+// ever, also once the player has newer seats.
+func (s playerState) kept(e *event) bool {
+	was, ok := s.before[e.key]
+	return ok && (!was.known || was == answer{known: true, session: e.grant.Session, nonce: e.grant.Nonce})
 }
 
 // leave: the epoch is never confirmed from now on.
