@@ -59,6 +59,7 @@ type gatewayReport struct {
 	OfBeside     float64 `json:"of_beside,omitempty"` // PerCore beside the other proxy's, the median of the runs
 	Measured     int     `json:"measured"`            // latencies
 	Stolen       int     `json:"stolen"`              // of them those during which the host took a core away; they were made again, up to six times
+	StillStolen  int     `json:"still_stolen"`        // how often that was in vain: the turn with the least is taken
 	Forged       int     `json:"forged"`              // that were sent
 	ForgedSeen   float64 `json:"forged_seen"`         // that the gateway judged so; the kernel had no room for the others
 	ForgedPassed int64   `json:"forged_passed"`       // that reached the server

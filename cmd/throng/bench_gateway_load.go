@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -261,19 +262,26 @@ func nap() {
 const napTakes = 150 * time.Microsecond
 
 // stamped sends payloads with their time at a rate, and says how long they were under way. It
-// does so again, but not for ever, where the host of a virtual machine took a core away
-// meanwhile for so long that its p99 would be the host's.
-func (b *gatewayBench) stamped(to netip.AddrPort, data []byte, perS float64) (t gatewayTrip) {
+// does so again where the host of a virtual machine took a core away meanwhile for so long
+// that its p99 would be the host's, and takes the turn with the least of that if it was so
+// each time.
+func (b *gatewayBench) stamped(to netip.AddrPort, data []byte, perS float64) (best gatewayTrip) {
+	least := time.Duration(math.MaxInt64)
 	for range stolenTries {
 		before := stolen()
-		t = b.stampedOnce(to, data, perS)
+		t := b.stampedOnce(to, data, perS)
+		took := stolen() - before
 		b.report.Measured++
-		if (stolen() - before).Seconds() <= stolenMost*b.For.Seconds() {
-			return t
+		if took < least {
+			best, least = t, took
+		}
+		if took.Seconds() <= stolenMost*b.For.Seconds() {
+			return best
 		}
 		b.report.Stolen++
 	}
-	return t
+	b.report.StillStolen++
+	return best
 }
 
 const (
@@ -469,7 +477,7 @@ func (r *gatewayReport) text(w io.Writer) {
 	}
 	h, f := &r.Half, &r.Flood
 	if r.Stolen > 0 {
-		fmt.Fprintf(w, "the host took a core away during %d of %d latencies' measurements, they were made again\n", r.Stolen, r.Measured)
+		fmt.Fprintf(w, "the host took a core away during %d of %d latencies' measurements, they were made again; %d times in vain\n", r.Stolen, r.Measured, r.StillStolen)
 	}
 	fmt.Fprintf(w, "under load: gateway %s\n  without a look %s\n  nothing between %s\n  added to p99: %.3f ms (goal 0.2), without a look %.3f ms\n",
 		h.Gateway, h.Raw, h.Direct, h.AddedMS, h.RawAddedMS)
