@@ -25,7 +25,7 @@ func First(f func(), refused func(error)) {
 }
 
 // Rest lets others have the calling thread's core for as short as the kernel can, without telling
-// Go's runtime: a thread that is first would wait for one that is not before it goes on.
+// Go's runtime: a thread that is first might wait for one that is not before it goes on.
 func Rest() {
 	least := unix.Timespec{Nsec: 20_000}
 	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&least)), 0, 0) // until a signal is as good
