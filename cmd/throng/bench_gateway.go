@@ -57,9 +57,9 @@ type gatewayReport struct {
 	OfRaw        float64 `json:"of_raw"`              // PerCore of RawPerCore, the median of the runs
 	BesideUS     float64 `json:"beside_us,omitempty"` // of the other proxy
 	OfBeside     float64 `json:"of_beside,omitempty"` // PerCore beside the other proxy's, the median of the runs
-	Measured     int     `json:"measured"`            // latencies
-	Stolen       int     `json:"stolen"`              // of them those during which the host took a core away; they were made again, up to six times
-	StillStolen  int     `json:"still_stolen"`        // how often that was in vain: the turn with the least is taken
+	Measured     int     `json:"measured"`            // slices of 100 ms in which latency was measured
+	Stolen       int     `json:"stolen"`              // of them those during which the host took a core away; another is measured for each, up to six times as many as are needed
+	StillStolen  int     `json:"still_stolen"`        // of them those that count none the less, the least disturbed, as there were not enough others
 	Forged       int     `json:"forged"`              // that were sent
 	ForgedSeen   float64 `json:"forged_seen"`         // that the gateway judged so; the kernel had no room for the others
 	ForgedPassed int64   `json:"forged_passed"`       // that reached the server

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -153,19 +153,24 @@ func stamps(_, _ string, c syscall.RawConn) error {
 // earsRoom is for what comes while the reader has no core, in bytes of the kernel's.
 const earsRoom = 128 << 20
 
-// settle waits until what was stamped has come and been read.
-func (e *ears) settle() {
-	for was, until := int64(-1), time.Now().Add(5*time.Second); time.Now().Before(until); {
-		<-time.After(200 * time.Millisecond)
+// settle waits until all that was stamped has been read, or nothing comes any more.
+func (e *ears) settle(sent int) {
+	const nap = time.Millisecond
+	came := func() int {
 		e.mu.Lock()
-		now := int64(len(e.trips))
-		e.mu.Unlock()
-		if now == was {
-			return
+		defer e.mu.Unlock()
+		return len(e.trips)
+	}
+	for was, quiet := 0, 0; was < sent && quiet < int(settleQuiet/nap); quiet++ {
+		<-time.After(nap)
+		if now := came(); now > was {
+			was, quiet = now, 0
 		}
-		was = now
 	}
 }
+
+// settleQuiet is when what has not come is lost.
+const settleQuiet = 500 * time.Millisecond
 
 // begin counts for another phase.
 func (e *ears) begin() (phase uint32) {
@@ -176,16 +181,11 @@ func (e *ears) begin() (phase uint32) {
 	return e.phase
 }
 
-// trip sums up a phase in which so many were sent.
-func (e *ears) trip(sent int, took time.Duration) gatewayTrip {
+// end returns what came of a phase.
+func (e *ears) end() []time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t := gatewayTrip{Lost: 1 - float64(len(e.trips))/float64(max(sent, 1)), PerS: float64(sent) / took.Seconds()}
-	if n := len(e.trips); n > 0 {
-		slices.Sort(e.trips)
-		t.P50US, t.P99US = float64(e.trips[n/2])/1000, float64(e.trips[n*99/100])/1000
-	}
-	return t
+	return slices.Clone(e.trips)
 }
 
 // listen reads until the socket is shut.
@@ -222,28 +222,26 @@ func (e *ears) note(b, oob []byte) {
 	e.trips = append(e.trips, time.Duration(int64(s)*1e9+int64(ns)-sent))
 }
 
-// paced calls send so many times a second, with how many are due, at most so many
-// at once, until ctx ends, and returns how many it sent. What it is late, because
-// somebody else had the core, it catches up with at no more than twice the rate: players, who
-// have computers of their own, are not all late at once.
-func paced(ctx context.Context, perS float64, most int, send func(due int) int) (sent int) {
+// paced calls send so many times a second until ctx ends. What it is late,
+// because somebody else had the core, it catches up with at no more than twice the rate: players,
+// who have computers of their own, are not all late at once.
+func paced(ctx context.Context, perS float64, send func()) {
 	defer sleepExactly()()
-	var next time.Time
+	sent, next := 0, time.Time{}
 	for begun := time.Now(); ctx.Err() == nil; {
 		now := time.Now()
 		due := int(now.Sub(begun).Seconds()*perS) - sent
 		if wait := next.Sub(now); due < 1 || wait > 0 {
 			wait = max(wait, time.Duration(float64(sent+1)/perS*1e9)-now.Sub(begun))
-			if most > 1 || wait > napTakes {
+			if wait > napTakes {
 				nap()
 			}
 			continue
 		}
-		n := send(min(due, most))
-		sent += n
-		next = now.Add(time.Duration(float64(n) / perS / 2 * 1e9))
+		send()
+		sent++
+		next = now.Add(time.Duration(1 / perS / 2 * 1e9))
 	}
-	return sent
 }
 
 // sleepExactly gives the caller a thread of its own until the returned function is
@@ -262,32 +260,80 @@ func nap() {
 const napTakes = 150 * time.Microsecond
 
 // stamped sends payloads with their time at a rate, and says how long they were under way. It
-// does so again where the host of a virtual machine took a core away meanwhile for so long
-// that its p99 would be the host's, and takes the turn with the least of that if it was so
-// each time.
-func (b *gatewayBench) stamped(to netip.AddrPort, data []byte, perS float64) (best gatewayTrip) {
-	least := time.Duration(math.MaxInt64)
-	for range stolenTries {
-		before := stolen()
-		t := b.stampedOnce(to, data, perS)
-		took := stolen() - before
-		b.report.Measured++
-		if took < least {
-			best, least = t, took
+// does so in slices, and leaves out those during which the host of a virtual machine took a core
+// away, as far as enough others come: what is late in them is the host's.
+// Each datagram is sent by around.
+func (b *gatewayBench) stamped(to netip.AddrPort, data []byte, perS float64, around func(send func())) gatewayTrip {
+	need := max(int(b.For/sliceFor), 1)
+	var calm, disturbed []gatewaySlice
+	for len(calm) < need && len(calm)+len(disturbed) < sliceTries*need && b.e.ctx.Err() == nil {
+		if s := b.slice(to, data, perS, around); s.stolen > 0 {
+			disturbed = append(disturbed, s)
+		} else {
+			calm = append(calm, s)
 		}
-		if took.Seconds() <= stolenMost*b.For.Seconds() {
-			return best
-		}
-		b.report.Stolen++
 	}
-	b.report.StillStolen++
-	return best
+	b.report.Measured += len(calm) + len(disturbed)
+	b.report.Stolen += len(disturbed)
+	if lack := min(need-len(calm), len(disturbed)); lack > 0 {
+		slices.SortFunc(disturbed, func(a, b gatewaySlice) int { return cmp.Compare(a.stolen, b.stolen) })
+		b.report.StillStolen += lack
+		calm = append(calm, disturbed[:lack]...)
+	}
+	return tripOf(calm)
 }
 
+// alone sends a datagram with nothing around it.
+func alone(send func()) { send() }
+
 const (
-	stolenTries = 6
-	stolenMost  = 0.005 // of a core; half of what a p99 leaves out
+	sliceFor   = 100 * time.Millisecond
+	sliceTries = 6
 )
+
+// gatewaySlice is what was sent for sliceFor.
+type gatewaySlice struct {
+	trips  []time.Duration // of what came
+	sent   int
+	took   time.Duration
+	stolen time.Duration // by the host, of all cores
+}
+
+func (b *gatewayBench) slice(to netip.AddrPort, data []byte, perS float64, around func(send func())) gatewaySlice {
+	at := stampAt
+	if len(data) > len(gatewayPayload()) {
+		at += netcode.CarriedSize
+	}
+	binary.NativeEndian.PutUint32(data[at+8:], b.ears.begin())
+	v := newVolley(b.players, b.first, to, data)
+	v.next = rand.IntN(b.Flows)
+	ctx, stop := context.WithTimeout(b.e.ctx, min(sliceFor, b.For))
+	defer stop()
+	before, begun, sent := stolen(), time.Now(), 0
+	send := func() {
+		binary.NativeEndian.PutUint64(data[at:], uint64(time.Now().UnixNano()))
+		sent += v.fire(b.Flows, 1)
+	}
+	paced(ctx, perS, func() { around(send) })
+	took := time.Since(begun)
+	b.ears.settle(sent)
+	return gatewaySlice{trips: b.ears.end(), sent: sent, took: took, stolen: stolen() - before}
+}
+
+// tripOf sums slices up.
+func tripOf(all []gatewaySlice) gatewayTrip {
+	var trips []time.Duration
+	sent, took := 0, time.Duration(0)
+	for _, s := range all {
+		trips, sent, took = append(trips, s.trips...), sent+s.sent, took+s.took
+	}
+	t := gatewayTrip{Lost: 1 - float64(len(trips))/float64(max(sent, 1)), PerS: float64(sent) / took.Seconds()}
+	if n := len(trips); n > 0 {
+		slices.Sort(trips)
+		t.P50US, t.P99US = float64(trips[n/2])/1000, float64(trips[n*99/100])/1000
+	}
+	return t
+}
 
 // stolen is for how long the host has kept this machine's cores from it, to 10 ms: a real
 // machine, and a kernel that does not say it, have none.
@@ -302,34 +348,15 @@ func stolen() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-func (b *gatewayBench) stampedOnce(to netip.AddrPort, data []byte, perS float64) gatewayTrip {
-	at := stampAt
-	if len(data) > len(gatewayPayload()) {
-		at += netcode.CarriedSize
-	}
-	binary.NativeEndian.PutUint32(data[at+8:], b.ears.begin())
-	v := newVolley(b.players, b.first, to, data)
-	v.next = rand.IntN(b.Flows)
-	ctx, stop := context.WithTimeout(b.e.ctx, b.For)
-	defer stop()
-	begun := time.Now()
-	sent := paced(ctx, perS, 1, func(int) int {
-		binary.NativeEndian.PutUint64(data[at:], uint64(time.Now().UnixNano()))
-		return v.fire(b.Flows, 1)
-	})
-	took := time.Since(begun)
-	b.ears.settle()
-	return b.ears.trip(sent, took)
-}
-
 // half measures at a rate, half of that which passed or another.
 func (b *gatewayBench) half(perS float64) error {
 	var all [3][]gatewayTrip
 	var added, rawAdded []float64
 	for range b.Runs {
-		direct := b.stamped(b.ears.Address(), carriedPayload(), perS)
-		raw := b.stamped(b.raw.at, gatewayPayload(), perS)
-		ours := b.stamped(b.gateway.at, gatewayPayload(), perS)
+		direct := b.stamped(b.ears.Address(), carriedPayload(), perS, alone)
+		raw := b.stamped(b.raw.at, gatewayPayload(), perS, alone)
+		b.refresh()
+		ours := b.stamped(b.gateway.at, gatewayPayload(), perS, alone)
 		for i, t := range []gatewayTrip{ours, raw, direct} {
 			all[i] = append(all[i], t)
 		}
@@ -356,61 +383,78 @@ func middleTrip(all []gatewayTrip) gatewayTrip {
 	}
 }
 
-// garbage sends what is nobody's at a rate until ctx ends: a quarter each of random bytes,
-// of first packets that are forged, of one that was seen and is sent again from elsewhere, and of
-// payloads of nobody.
-func (b *gatewayBench) garbage(ctx context.Context, to netip.AddrPort, perS float64) (sent int, err error) {
+// garbage is what is nobody's: a quarter each of random bytes, of first packets that are forged,
+// of one that was seen and is sent again from elsewhere, and of payloads of nobody.
+type garbage struct {
+	kinds  []*volley
+	noise  []byte
+	random *rand.Rand
+	each   int // for each valid datagram
+	turn   int
+	sent   int
+	valid  int // that were sent among it
+}
+
+func (b *gatewayBench) garbage(to netip.AddrPort) (*garbage, error) {
 	seen, err := b.request()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	random := rand.New(rand.NewPCG(1, 2))
-	noise := make([]byte, 1+netcode.MaxDatagram)
-	fill := func() {
-		for i := range noise {
-			noise[i] = byte(random.Uint32())
-		}
+	g := &garbage{random: rand.New(rand.NewPCG(1, 2)), noise: make([]byte, 1+netcode.MaxDatagram), each: b.Garbage}
+	for i := range g.noise {
+		g.noise[i] = byte(g.random.Uint32())
 	}
-	fill()
 	forged := slices.Clone(seen)
 	forged[500] ^= 1
-	var kinds []*volley
-	for _, data := range [][]byte{noise, forged, seen, gatewayPayload()} {
-		v := newVolley(b.nobody, [2]byte{127, 128}, to, data)
-		kinds = append(kinds, v)
+	for _, data := range [][]byte{g.noise, forged, seen, gatewayPayload()} {
+		g.kinds = append(g.kinds, newVolley(b.nobody, [2]byte{127, 128}, to, data))
 	}
-	turn := 0
-	return paced(ctx, perS, batch.Size, func(due int) int {
-		v := kinds[turn%len(kinds)]
-		if turn++; v == kinds[0] {
-			for i := range batch.Size {
-				v.many.SetBuffer(i, noise[:1+random.IntN(len(noise))])
+	return g, nil
+}
+
+// around sends a valid datagram at a random place among the garbage that is due with it.
+func (g *garbage) around(valid func()) {
+	before := g.random.IntN(g.each + 1)
+	g.fire(before)
+	valid()
+	g.valid++
+	g.fire(g.each - before)
+}
+
+func (g *garbage) fire(n int) {
+	for n > 0 {
+		v := g.kinds[g.turn%len(g.kinds)]
+		if g.turn++; v == g.kinds[0] {
+			for i := range min(n, batch.Size) {
+				v.many.SetBuffer(i, g.noise[:1+g.random.IntN(len(g.noise))])
 			}
-			noise[0] = byte(random.Uint32())
+			g.noise[0] = byte(g.random.Uint32())
 		}
-		return v.fire(1<<20, due)
-	}), nil
+		sent := v.fire(1<<20, n)
+		g.sent += sent
+		n -= max(sent, 1)
+	}
 }
 
 // flooded is stamped beside garbage.
 func (b *gatewayBench) flooded(to netip.AddrPort) (t gatewayTrip, garbagePerS float64, err error) {
-	ctx, stop := context.WithCancel(b.e.ctx)
-	defer stop()
-	var group sync.WaitGroup
-	sent, begun := 0, time.Now()
-	group.Go(func() { sent, err = b.garbage(ctx, to, float64(b.Valid*b.Garbage)) })
-	t = b.stamped(to, gatewayPayload(), float64(b.Valid))
-	stop()
-	group.Wait()
-	return t, float64(sent) / time.Since(begun).Seconds(), err
+	g, err := b.garbage(to)
+	if err != nil {
+		return t, 0, err
+	}
+	t = b.stamped(to, gatewayPayload(), float64(b.Valid), g.around)
+	return t, t.PerS * float64(g.sent) / float64(max(g.valid, 1)), nil
 }
 
-// refresh lets all flows be heard, so that none is forgotten as idle.
+// refresh lets all flows be heard, so that none is forgotten as idle, and waits until they were.
 func (b *gatewayBench) refresh() {
 	v := newVolley(b.players, b.first, b.gateway.at, gatewayPayload())
 	for n := 0; n < b.Flows && b.e.ctx.Err() == nil; {
 		n += max(v.fire(b.Flows, batch.Size), 1)
 		<-time.After(100 * time.Microsecond)
+	}
+	for came := int64(-1); came != b.ears.came.Load(); <-time.After(settleQuiet / 10) {
+		came = b.ears.came.Load()
 	}
 }
 
@@ -421,13 +465,14 @@ func (b *gatewayBench) flood() error {
 	var all [4][]gatewayTrip
 	var added, rawAdded, rates, cpus []float64
 	for range b.Runs {
-		b.refresh()
-		rawCalm := b.stamped(b.raw.at, gatewayPayload(), float64(b.Valid))
+		rawCalm := b.stamped(b.raw.at, gatewayPayload(), float64(b.Valid), alone)
 		raw, _, err := b.flooded(b.raw.at)
 		if err != nil {
 			return err
 		}
-		calm := b.stamped(b.gateway.at, gatewayPayload(), float64(b.Valid))
+		b.refresh()
+		calm := b.stamped(b.gateway.at, gatewayPayload(), float64(b.Valid), alone)
+		b.refresh()
 		was, err := b.counts()
 		if err != nil {
 			return err
@@ -477,7 +522,8 @@ func (r *gatewayReport) text(w io.Writer) {
 	}
 	h, f := &r.Half, &r.Flood
 	if r.Stolen > 0 {
-		fmt.Fprintf(w, "the host took a core away during %d of %d latencies' measurements, they were made again; %d times in vain\n", r.Stolen, r.Measured, r.StillStolen)
+		fmt.Fprintf(w, "the host took a core away during %d of %d slices of %s in which latency was measured; others stand for all but %d of those\n",
+			r.Stolen, r.Measured, sliceFor, r.StillStolen)
 	}
 	fmt.Fprintf(w, "under load: gateway %s\n  without a look %s\n  nothing between %s\n  added to p99: %.3f ms (goal 0.2), without a look %.3f ms\n",
 		h.Gateway, h.Raw, h.Direct, h.AddedMS, h.RawAddedMS)

@@ -288,8 +288,8 @@ func TestFilterInStep(t *testing.T) {
 		case 2, 3:
 			w.server(ms, server, w.down(server, ada, packet(netcode.TypeKeepAlive, 8)))
 		case 4:
-			w.flows.sweep(ms, 3)
-			w.half.sweep(ms)
+			w.flows.sweep(ms, 3, 1.0/8)
+			w.half.sweep(ms, 1.0/8)
 		case 5:
 			w.flows.shed(random.IntN(2))
 		}

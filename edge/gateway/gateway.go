@@ -183,7 +183,7 @@ func (g *Gateway) filterAt(ctx context.Context, name string) error {
 func (g *Gateway) newWorker(ctx context.Context, i int, seed [16]byte) (*worker, error) {
 	share := func(n int) int { return (n + g.cfg.Workers - 1) / g.cfg.Workers }
 	w := &worker{
-		cfg: &g.cfg, begun: time.Now().Add(-time.Hour), // so that no time is zero
+		cfg: &g.cfg, begun: time.Now().Add(-time.Hour), tended: time.Now(), // so that no time is zero
 		secret:  [2]uint64{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:]) + uint64(i)},
 		tokens:  makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerToken, g.cfg.PerToken),
 		sources: makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerSource, g.cfg.PerSource),
@@ -202,6 +202,9 @@ func (g *Gateway) newWorker(ctx context.Context, i int, seed [16]byte) (*worker,
 	}
 	if w.inner, err = batch.Bind(ctx, netip.AddrPortFrom(inner, 0), nil); err != nil {
 		return nil, errors.Join(throng.Errorf(throng.Unavailable, "bind %s for servers: %w", inner, err), w.outer.Close())
+	}
+	if err := errors.Join(w.outer.SetPatience(tendEvery), w.inner.SetPatience(tendEvery)); err != nil {
+		return nil, errors.Join(throng.Errorf(throng.Internal, "bound waiting at %s: %w", g.cfg.Listen, err), w.outer.Close(), w.inner.Close())
 	}
 	return w, nil
 }
@@ -243,8 +246,6 @@ func (g *Gateway) Drain(within time.Duration) {
 	}
 }
 
-const sweepEvery = time.Second // of an eighth of the flows
-
 // Run serves until ctx ends, or it is drained. Internal: what it held can't be given back.
 func (g *Gateway) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
@@ -253,14 +254,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	for _, w := range g.workers {
 		if g.cfg.Realtime {
-			serving.Go(func() { g.first(ctx, w.ways()) })
+			serving.Go(func() { g.first(ctx, w) })
 			continue
 		}
 		for _, way := range w.ways() {
-			serving.Go(way.wait)
+			serving.Go(func() { way.wait(w.tend) })
 		}
 	}
-	g.tend(ctx)
+	g.await(ctx)
 	g.shut()
 	serving.Wait()
 	if err := g.free(); err != nil {
@@ -271,36 +272,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // first passes on before all else of the machine, if it may. A worker that looks all the time
 // has one of the runtime's processors for itself.
-func (g *Gateway) first(ctx context.Context, ways []way) {
-	batch.First(func() { poll(ways) }, func(err error) {
+func (g *Gateway) first(ctx context.Context, w *worker) {
+	batch.First(func() { poll(w.ways(), w.tend) }, func(err error) {
 		g.cfg.Logger.WarnContext(ctx, "the gateway does not run before others: the kernel does not allow it", "err", err)
 	})
 }
 
-// tend forgets who is silent until ctx ends, or it is drained.
-func (g *Gateway) tend(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			g.sweep()
-		case within := <-g.drain:
-			g.let(ctx, within)
-			return
-		}
-	}
-}
-
-func (g *Gateway) sweep() {
-	for _, w := range g.workers {
-		w.mu.Lock()
-		ms := w.ms(time.Now())
-		w.flows.sweep(ms, uint32(g.cfg.Idle/time.Second))
-		w.half.sweep(ms)
-		w.mu.Unlock()
+// await returns when ctx ends, or it is drained.
+func (g *Gateway) await(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case within := <-g.drain:
+		g.let(ctx, within)
 	}
 }
 

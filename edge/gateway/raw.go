@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/throng-gg/throng"
 	"github.com/throng-gg/throng/udp/batch"
@@ -28,10 +29,10 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, realtime bool, ready fu
 	passes := raw(in, out, addressOf(to))
 	passing.Go(func() {
 		if !realtime {
-			passes.wait()
+			passes.wait(func(time.Time) {})
 			return
 		}
-		batch.First(func() { poll([]way{passes}) }, func(error) {}) // as a gateway it goes on
+		batch.First(func() { poll([]way{passes}, func(time.Time) {}) }, func(error) {}) // as a gateway it goes on
 	})
 	<-ctx.Done()
 	in.Shut()

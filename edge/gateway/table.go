@@ -20,6 +20,7 @@ type table struct {
 	count int
 	most  int
 	swept int           // where the next sweep begins
+	due   float64       // places that the next sweep looks at
 	gone  func(address) // is told who was removed; nil: nobody
 }
 
@@ -89,13 +90,10 @@ func (t *table) remove(i int) {
 // len is how many flows there are.
 func (t *table) len() int { return t.count }
 
-// sweepShare is which part of the places one sweep looks at.
-const sweepShare = 8
-
-// sweep removes what was silent for so many seconds, from a part of the table.
-func (t *table) sweep(ms, idle uint32) {
+// sweep removes what was silent for so many seconds, from a share of the table.
+func (t *table) sweep(ms, idle uint32, share float64) {
 	now := ms / 1000
-	for range (len(t.flows) + sweepShare - 1) / sweepShare {
+	for t.due += share * float64(len(t.flows)); t.due >= 1; t.due-- {
 		for f := &t.flows[t.swept]; f.used() && now-f.seen >= idle; { // who moves up here is next
 			t.remove(t.swept)
 		}
@@ -138,6 +136,7 @@ type halfOpen struct {
 	lines []line
 	hash  func(address) uint64
 	swept int           // where the next sweep begins
+	due   float64       // lines that the next sweep looks at
 	gone  func(address) // is told whose line another has; nil: nobody
 }
 
@@ -216,9 +215,9 @@ func (h *halfOpen) left(client address) {
 	}
 }
 
-// sweep clears lines that are over, of a part.
-func (h *halfOpen) sweep(ms uint32) {
-	for range (len(h.lines) + sweepShare - 1) / sweepShare {
+// sweep clears lines that are over, of a share.
+func (h *halfOpen) sweep(ms uint32, share float64) {
+	for h.due += share * float64(len(h.lines)); h.due >= 1; h.due-- {
 		if l := &h.lines[h.swept]; l.server != (address{}) && ms-l.at >= lineLife {
 			client := l.client
 			*l = line{}

@@ -13,18 +13,23 @@ type way struct {
 	pass func(n int) // what is done with the n that were read
 }
 
-// wait passes on what comes until the socket is shut, and waits for it in the kernel.
-func (w way) wait() {
+// wait passes on what comes until the socket is shut, and waits for it in the kernel. It
+// calls tend at least each tendEvery.
+func (w way) wait(tend func(now time.Time)) {
 	for {
 		n, _ := w.in.Wait(w.in.socket.Descriptor())
 		if w.in.socket.Over() {
 			return
 		}
-		w.pass(n)
+		if n > 0 {
+			w.pass(n)
+		}
+		tend(time.Now())
 	}
 }
 
 const (
+	tendEvery  = time.Second            // for who has nothing else to do
 	quietAfter = 200 * time.Microsecond // without a datagram poll waits in the kernel
 	restAfter  = 500 * time.Microsecond // it lets others have the core, as soon as nothing is to do
 )
@@ -36,7 +41,10 @@ const (
 // It rests, for the core has other work that nobody else can do, the kernel's own
 // too, and would be taken away for 50 ms a second from who never did (the scheduler's fair
 // server).
-func poll(ways []way) {
+//
+// It calls tend between datagrams, and at least each tendEvery: nobody else then holds, for as
+// long as that takes, what it needs to pass on.
+func poll(ways []way, tend func(now time.Time)) {
 	sockets := make([]*batch.Socket, len(ways))
 	for i, w := range ways {
 		sockets[i] = w.in.socket
@@ -54,11 +62,13 @@ func poll(ways []way) {
 			}
 			came += n
 		}
-		switch now := time.Now(); {
+		now := time.Now()
+		tend(now)
+		switch {
 		case came > 0:
 			heard = now
 		case now.Sub(heard) > quietAfter:
-			batch.Await(sockets)
+			batch.Await(sockets, tendEvery)
 			heard = time.Now()
 			rested = heard
 		case now.Sub(rested) > restAfter:

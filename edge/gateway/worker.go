@@ -25,6 +25,7 @@ type worker struct {
 	tokens   limiter
 	sources  limiter
 	draining bool
+	tended   time.Time
 	filter   *filter // knows who has a flow or a line; nil: there is none
 
 	fromClients, fromServers [verdicts]uint64
@@ -183,6 +184,25 @@ func (w *worker) proven(ms uint32, client, server address) Verdict {
 // ways are both directions.
 func (w *worker) ways() []way {
 	return []way{w.fromOutside(), w.fromInside()}
+}
+
+const (
+	stepEvery  = 2 * time.Millisecond // so that a step looks at few flows of many
+	sweepTakes = 8 * time.Second      // of all flows
+)
+
+// tend forgets who is silent, of so many flows as are due.
+func (w *worker) tend(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since := now.Sub(w.tended)
+	if since < stepEvery {
+		return
+	}
+	w.tended = now
+	share := min(since.Seconds()/sweepTakes.Seconds(), 1)
+	w.flows.sweep(w.ms(now), uint32(w.cfg.Idle/time.Second), share)
+	w.half.sweep(w.ms(now), share)
 }
 
 // fromOutside passes on what clients send.

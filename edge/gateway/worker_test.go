@@ -61,6 +61,35 @@ func (w *worker) open() (halfOpen int) {
 	return halfOpen
 }
 
+// Who is silent is forgotten a step at a time, and all have had their turn in time.
+func TestTend(t *testing.T) {
+	w := desk(t, Config{Idle: 5 * time.Second})
+	now := time.Now()
+	w.tended = now
+	request := requestOf(tokenFor(t, serverAt, serverAt))
+	for i := range 100 {
+		w.server(w.ms(now), server, w.down(server, clientAt(i), packet(netcode.TypeKeepAlive, 8)))
+		w.client(now, w.ms(now), clientAt(1000+i), request)
+	}
+	silent, places := now.Add(w.cfg.Idle), len(w.flows.flows)
+	for now = now.Add(stepEvery / 2); now.Before(silent); now = now.Add(stepEvery) {
+		before := w.flows.swept
+		w.tend(now)
+		if looked, most := (w.flows.swept-before)&(places-1), places/2000; looked > most {
+			t.Fatalf("a step looked at %d of %d places, want at most %d", looked, places, most)
+		}
+	}
+	if w.flows.len() != 100 {
+		t.Errorf("%d of 100 flows are left before they are idle", w.flows.len())
+	}
+	for end := now.Add(sweepTakes + 2*stepEvery); now.Before(end); now = now.Add(stepEvery) {
+		w.tend(now)
+	}
+	if w.flows.len() != 0 || w.open() != 0 {
+		t.Errorf("%d flows and %d lines are left of who was silent", w.flows.len(), w.open())
+	}
+}
+
 func TestHandshake(t *testing.T) {
 	w := desk(t, Config{})
 	now := time.Now()
@@ -263,9 +292,7 @@ func TestFullAndIdle(t *testing.T) {
 		t.Errorf("got %v, want %s", got, want)
 	}
 	w.server(ms+20_000, server, w.down(server, clientAt(2), alive))
-	for range sweepShare {
-		w.flows.sweep(ms+35_000, 30)
-	}
+	w.flows.sweep(ms+35_000, 30, 1)
 	if w.flows.len() != 1 || w.flows.of(clientAt(2)) == nil {
 		t.Errorf("got %d flows, want the one that was heard", w.flows.len())
 	}

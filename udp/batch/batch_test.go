@@ -90,7 +90,7 @@ func TestAwait(t *testing.T) {
 		came := make(chan struct{})
 		go func() {
 			defer close(came)
-			Await([]*Socket{a, b})
+			Await([]*Socket{a, b}, time.Minute)
 		}()
 		select {
 		case <-came:

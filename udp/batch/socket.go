@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,15 +100,21 @@ func (s *Socket) Shut() {
 // Over says whether it was shut.
 func (s *Socket) Over() bool { return s.over.Load() }
 
-// Await waits in the kernel until something comes to a socket or one is shut. It may come
-// back before.
-func Await(sockets []*Socket) {
+// SetPatience bounds how long Messages.Wait waits at the socket.
+func (s *Socket) SetPatience(most time.Duration) error {
+	at := unix.NsecToTimeval(most.Nanoseconds())
+	return unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &at)
+}
+
+// Await waits in the kernel until something comes to a socket or one is shut, or for
+// so long, to a millisecond. It may come back before.
+func Await(sockets []*Socket, most time.Duration) {
 	var room [2]unix.PollFd
 	of := room[:0]
 	for _, s := range sockets {
 		of = append(of, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
 	}
-	_, _ = unix.Poll(of, -1)
+	_, _ = unix.Poll(of, int(most.Milliseconds()))
 }
 
 // Close gives the descriptor back, when nobody uses the socket any more.
