@@ -58,7 +58,7 @@ type gatewayReport struct {
 	BesideUS     float64 `json:"beside_us,omitempty"` // of the other proxy
 	OfBeside     float64 `json:"of_beside,omitempty"` // PerCore beside the other proxy's, the median of the runs
 	Measured     int     `json:"measured"`            // slices of 100 ms in which latency was measured
-	Stolen       int     `json:"stolen"`              // of them those during which the host took a core away; another is measured for each, up to six times as many as are needed
+	Stolen       int     `json:"stolen"`              // of them those during which the host took a core away; another is measured for each, up to fifteen times as many as are needed
 	StillStolen  int     `json:"still_stolen"`        // of them those that count none the less, the least disturbed, as there were not enough others
 	Forged       int     `json:"forged"`              // that were sent
 	ForgedSeen   float64 `json:"forged_seen"`         // that the gateway judged so; the kernel had no room for the others

@@ -288,7 +288,7 @@ func alone(send func()) { send() }
 
 const (
 	sliceFor   = 100 * time.Millisecond
-	sliceTries = 6
+	sliceTries = 15
 )
 
 // gatewaySlice is what was sent for sliceFor.
