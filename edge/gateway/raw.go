@@ -43,7 +43,7 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, realtime bool, ready fu
 // raw moves datagrams.
 func raw(from, through *batch.Socket, to address) way {
 	in, out := newReader(from), newWriter(through)
-	return way{in: in, pass: func(n int) {
+	return way{in: in, pass: func(n int, _ time.Time) {
 		for i := range n {
 			b, _ := in.at(i)
 			out.put(to, b)

@@ -10,7 +10,7 @@ import (
 // datagram.
 type way struct {
 	in   reader
-	pass func(n int) // what is done with the n that were read
+	pass func(n int, now time.Time) // what is done with the n that were read
 }
 
 // wait passes on what comes until the socket is shut, and waits for it in the kernel. It
@@ -21,17 +21,18 @@ func (w way) wait(tend func(now time.Time)) {
 		if w.in.socket.Over() {
 			return
 		}
+		now := time.Now()
 		if n > 0 {
-			w.pass(n)
+			w.pass(n, now)
 		}
-		tend(time.Now())
+		tend(now)
 	}
 }
 
 const (
 	tendEvery  = time.Second            // for who has nothing else to do
 	quietAfter = 200 * time.Microsecond // without a datagram poll waits in the kernel
-	restAfter  = 500 * time.Microsecond // it lets others have the core, as soon as nothing is to do
+	restAfter  = 800 * time.Microsecond // it lets others have the core, as soon as nothing is to do
 )
 
 // poll passes on what comes all ways until a socket is shut. It looks at one after the other,
@@ -50,20 +51,22 @@ func poll(ways []way, tend func(now time.Time)) {
 		sockets[i] = w.in.socket
 	}
 	heard := time.Now()
-	for rested := heard; ; {
-		came := 0
+	for rested, tended := heard, heard; ; {
+		now, came := time.Now(), 0
 		for _, w := range ways {
 			n, _ := w.in.Receive(w.in.socket.Descriptor())
 			if w.in.socket.Over() {
 				return
 			}
 			if n > 0 {
-				w.pass(n)
+				w.pass(n, now)
 			}
 			came += n
 		}
-		now := time.Now()
-		tend(now)
+		if now.Sub(tended) > stepEvery {
+			tend(now)
+			tended = now
+		}
 		switch {
 		case came > 0:
 			heard = now

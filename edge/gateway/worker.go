@@ -208,9 +208,8 @@ func (w *worker) tend(now time.Time) {
 // fromOutside passes on what clients send.
 func (w *worker) fromOutside() way {
 	in, out := newReader(w.outer), newWriter(w.inner)
-	return way{in: in, pass: func(n int) {
+	return way{in: in, pass: func(n int, now time.Time) {
 		w.mu.Lock()
-		now := time.Now()
 		ms := w.ms(now)
 		for i := range n {
 			b, from := in.at(i)
@@ -230,9 +229,9 @@ func (w *worker) fromOutside() way {
 // fromInside passes on what servers send.
 func (w *worker) fromInside() way {
 	in, out := newReader(w.inner), newWriter(w.outer)
-	return way{in: in, pass: func(n int) {
+	return way{in: in, pass: func(n int, now time.Time) {
 		w.mu.Lock()
-		ms := w.ms(time.Now())
+		ms := w.ms(now)
 		for i := range n {
 			b, from := in.at(i)
 			b = b[netcode.CarriedSize:] // it brings a head of its own

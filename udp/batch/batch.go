@@ -22,6 +22,7 @@ type Messages struct {
 	messages [Size]message
 	parts    [Size]unix.Iovec
 	names    [Size]Name
+	named    int // of how many the name's room may be cut to a name
 }
 
 // New returns messages without buffers.
@@ -57,6 +58,7 @@ func (m *Messages) From(i int) *Name { return &m.names[i] }
 // SetTo says where a datagram goes, from a socket of a family.
 func (m *Messages) SetTo(i int, ip [16]byte, port uint16, scope uint32, family int) {
 	m.messages[i].head.Namelen = m.names[i].set(ip, port, scope, family)
+	m.named = max(m.named, i+1)
 }
 
 // Wait waits for at least one datagram, in the kernel, and returns how many came. It is an
@@ -64,7 +66,8 @@ func (m *Messages) SetTo(i int, ip [16]byte, port uint16, scope uint32, family i
 func (m *Messages) Wait(fd int) (int, syscall.Errno) {
 	m.anybody()
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.messages[0])), Size, unix.MSG_WAITFORONE, 0, 0)
-	return count(n, errno)
+	m.named, errno = count(n, errno)
+	return m.named, errno
 }
 
 // Receive takes what there is. EAGAIN: nothing.
@@ -72,11 +75,12 @@ func (m *Messages) Receive(fd int) (int, syscall.Errno) {
 	m.anybody()
 	// Raw, as it never waits: another call wakes a thread of the runtime's.
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.messages[0])), Size, unix.MSG_DONTWAIT, 0, 0)
-	return count(n, errno)
+	m.named, errno = count(n, errno)
+	return m.named, errno
 }
 
 func (m *Messages) anybody() {
-	for i := range m.messages {
+	for i := range m.named {
 		m.messages[i].head.Namelen = unix.SizeofSockaddrInet6
 	}
 }
