@@ -87,12 +87,11 @@ func (c *benchGatewayCmd) Run(e *env) error {
 		return throng.AtField(throng.Invalid, "--net", "%q is no IPv4 address", c.Net)
 	}
 	if c.Realtime {
-		batch.First(func() {}, func(refused error) {
-			err = throng.AtField(throng.Denied, "--realtime", "the kernel does not allow it: %w", refused)
-		})
+		place, err := (&batch.Front{}).Enter()
 		if err != nil {
-			return err
+			return throng.AtField(throng.Denied, "--realtime", "the kernel does not allow it: %w", err)
 		}
+		place.Leave()
 	}
 	c.first = [2]byte(from.AsSlice()[:2])
 	b := &gatewayBench{benchGatewayCmd: c, e: e}

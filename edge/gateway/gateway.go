@@ -252,9 +252,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if n := len(g.workers) + 1; g.cfg.Realtime && runtime.GOMAXPROCS(0) < n {
 		runtime.GOMAXPROCS(n)
 	}
+	front := &batch.Front{}
 	for _, w := range g.workers {
 		if g.cfg.Realtime {
-			serving.Go(func() { g.first(ctx, w) })
+			serving.Go(func() {
+				inFront(front, w.ways(), w.tend, func(err error) {
+					g.cfg.Logger.WarnContext(ctx, "the gateway does not run before others: the kernel does not allow it", "err", err)
+				})
+			})
 			continue
 		}
 		for _, way := range w.ways() {
@@ -270,12 +275,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
-// first passes on before all else of the machine, if it may. A worker that looks all the time
-// has one of the runtime's processors for itself.
-func (g *Gateway) first(ctx context.Context, w *worker) {
-	batch.First(func() { poll(w.ways(), w.tend) }, func(err error) {
-		g.cfg.Logger.WarnContext(ctx, "the gateway does not run before others: the kernel does not allow it", "err", err)
-	})
+// inFront passes on before all else of the machine, if it may; else it says why not.
+func inFront(front *batch.Front, ways []way, tend func(now time.Time), refused func(error)) {
+	place, err := front.Enter()
+	if err != nil {
+		refused(err)
+		poll(ways, tend, nil)
+		return
+	}
+	defer place.Leave()
+	poll(ways, tend, place)
 }
 
 // await returns when ctx ends, or it is drained.

@@ -256,7 +256,11 @@ func first(t *testing.T) (n int) {
 
 // Only what passes datagrams runs before all else, and only as long as the gateway does.
 func TestRealtime(t *testing.T) {
-	batch.First(func() {}, func(err error) { t.Skipf("the kernel does not allow it here: %v", err) })
+	place, err := (&batch.Front{}).Enter()
+	if err != nil {
+		t.Skipf("the kernel does not allow it here: %v", err)
+	}
+	place.Leave()
 	server, g := serve(t), run(t, Config{Workers: 2, Realtime: true})
 	dial(t, tokenFor(t, server.Address(), g.Address())).echoes(t, "at once")
 	await(t, "a thread for each worker", func() bool { return first(t) == 2 })

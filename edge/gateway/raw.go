@@ -32,7 +32,7 @@ func Raw(ctx context.Context, listen, to netip.AddrPort, realtime bool, ready fu
 			passes.wait(func(time.Time) {})
 			return
 		}
-		batch.First(func() { poll([]way{passes}, func(time.Time) {}) }, func(error) {}) // as a gateway it goes on
+		inFront(&batch.Front{}, []way{passes}, func(time.Time) {}, func(error) {})
 	})
 	<-ctx.Done()
 	in.Shut()

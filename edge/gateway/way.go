@@ -32,6 +32,7 @@ func (w way) wait(tend func(now time.Time)) {
 const (
 	tendEvery  = time.Second            // for who has nothing else to do
 	quietAfter = 200 * time.Microsecond // without a datagram poll waits in the kernel
+	keepEvery  = 50 * time.Microsecond  // it looks whether it is still in front
 	restAfter  = 800 * time.Microsecond // it lets others have the core, as soon as nothing is to do
 )
 
@@ -44,14 +45,14 @@ const (
 // server).
 //
 // It calls tend between datagrams, and at least each tendEvery: nobody else then holds, for as
-// long as that takes, what it needs to pass on.
-func poll(ways []way, tend func(now time.Time)) {
+// long as that takes, what it needs to pass on. Who runs it has a place in front, or none: nil.
+func poll(ways []way, tend func(now time.Time), front *batch.Place) {
 	sockets := make([]*batch.Socket, len(ways))
 	for i, w := range ways {
 		sockets[i] = w.in.socket
 	}
 	heard := time.Now()
-	for rested, tended := heard, heard; ; {
+	for rested, tended, kept := heard, heard, heard; ; {
 		now, came := time.Now(), 0
 		for _, w := range ways {
 			n, _ := w.in.Receive(w.in.socket.Descriptor())
@@ -62,6 +63,10 @@ func poll(ways []way, tend func(now time.Time)) {
 				w.pass(n, now)
 			}
 			came += n
+		}
+		if now.Sub(kept) > keepEvery {
+			keep(front)
+			kept = now
 		}
 		if now.Sub(tended) > stepEvery {
 			tend(now)
@@ -78,5 +83,12 @@ func poll(ways []way, tend func(now time.Time)) {
 			batch.Rest()
 			rested = time.Now()
 		}
+	}
+}
+
+// keep keeps a place, if there is one; who was allowed to have it is again.
+func keep(front *batch.Place) {
+	if front != nil {
+		_ = front.Keep()
 	}
 }

@@ -4,6 +4,7 @@ package batch
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -116,25 +117,88 @@ func TestAwait(t *testing.T) {
 }
 
 // Who is first is so alone, and as long as he does what he is first for.
-func TestFirst(t *testing.T) {
-	policy := func() uint32 {
-		a, err := unix.SchedGetAttr(0, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.Policy
+func policyOf(t *testing.T, thread int) uint32 {
+	t.Helper()
+	a, err := unix.SchedGetAttr(thread, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return a.Policy
+}
+
+func enter(t *testing.T, f *Front) *Place {
+	t.Helper()
+	p, err := f.Enter()
+	if err != nil {
+		t.Skipf("the kernel does not allow it here: %v", err)
+	}
+	return p
+}
+
+func TestFront(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before, during, another := policy(), uint32(0), make(chan uint32)
-	First(func() {
-		during = policy()
-		go func() { another <- policy() }()
-		if got := <-another; got != before {
-			t.Errorf("another thread has policy %d, want %d", got, before)
+	p, another := enter(t, &Front{}), make(chan uint32)
+	if got := policyOf(t, 0); got != unix.SCHED_FIFO {
+		t.Errorf("got policy %d, want %d", got, unix.SCHED_FIFO)
+	}
+	go func() { another <- policyOf(t, 0) }()
+	if got := <-another; got != unix.SCHED_NORMAL {
+		t.Errorf("another thread has policy %d, want %d", got, unix.SCHED_NORMAL)
+	}
+	if p.Leave(); policyOf(t, 0) != unix.SCHED_NORMAL {
+		t.Errorf("got policy %d after it, want %d", policyOf(t, 0), unix.SCHED_NORMAL)
+	}
+}
+
+// Two goroutines exchange their threads, one after the other: both are first all the time.
+func TestFrontMoves(t *testing.T) {
+	f, threads := &Front{}, make(chan int)
+	thread := func(run <-chan func()) {
+		runtime.LockOSThread()
+		threads <- unix.Gettid()
+		for f := range run {
+			f()
 		}
-	}, func(err error) { t.Skipf("the kernel does not allow it here: %v", err) })
-	if after := policy(); during != unix.SCHED_FIFO || after != unix.SCHED_NORMAL {
-		t.Errorf("got policy %d, and %d after it, want %d and %d", during, after, unix.SCHED_FIFO, unix.SCHED_NORMAL)
+	}
+	one, two := make(chan func()), make(chan func())
+	go thread(one)
+	a := <-threads
+	go thread(two)
+	b := <-threads
+	on := func(thread chan func(), f func()) {
+		done := make(chan struct{})
+		thread <- func() { f(); close(done) }
+		<-done
+	}
+	defer close(one)
+	defer close(two)
+	var p, q *Place
+	var failed [2]error
+	on(one, func() { p, failed[0] = f.Enter() })
+	on(two, func() { q, failed[1] = f.Enter() })
+	if err := errors.Join(failed[:]...); err != nil {
+		t.Skipf("the kernel does not allow it here: %v", err)
+	}
+	want := func(what string, ofA, ofB uint32) {
+		t.Helper()
+		if x, y := policyOf(t, a), policyOf(t, b); x != ofA || y != ofB {
+			t.Errorf("%s: got policies %d and %d, want %d and %d", what, x, y, ofA, ofB)
+		}
+	}
+	keep := func(thread chan func(), p *Place) {
+		on(thread, func() { failed[0] = errors.Join(failed[0], p.Keep()) })
+	}
+	want("both entered", unix.SCHED_FIFO, unix.SCHED_FIFO)
+	keep(two, p)
+	want("one is where the other is", unix.SCHED_NORMAL, unix.SCHED_FIFO)
+	keep(one, q)
+	want("they are exchanged", unix.SCHED_FIFO, unix.SCHED_FIFO)
+	p.Leave()
+	want("one left", unix.SCHED_FIFO, unix.SCHED_NORMAL)
+	q.Leave()
+	want("both left", unix.SCHED_NORMAL, unix.SCHED_NORMAL)
+	if failed[0] != nil {
+		t.Error(failed[0])
 	}
 }
