@@ -183,7 +183,8 @@ func (g *Gateway) filterAt(ctx context.Context, name string) error {
 func (g *Gateway) newWorker(ctx context.Context, i int, seed [16]byte) (*worker, error) {
 	share := func(n int) int { return (n + g.cfg.Workers - 1) / g.cfg.Workers }
 	w := &worker{
-		cfg: &g.cfg, begun: time.Now().Add(-time.Hour), tended: time.Now(), // so that no time is zero
+		cfg: &g.cfg, tended: time.Now(),
+		begun:   time.Now().Add(-time.Hour), // so that no time is zero
 		secret:  [2]uint64{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:]) + uint64(i)},
 		tokens:  makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerToken, g.cfg.PerToken),
 		sources: makeLimiter(share(g.cfg.HalfOpen), g.cfg.PerSource, g.cfg.PerSource),

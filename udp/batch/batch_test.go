@@ -116,7 +116,6 @@ func TestAwait(t *testing.T) {
 	back("one was shut")
 }
 
-// Who is first is so alone, and as long as he does what he is first for.
 func policyOf(t *testing.T, thread int) uint32 {
 	t.Helper()
 	a, err := unix.SchedGetAttr(thread, 0)
@@ -135,6 +134,7 @@ func enter(t *testing.T, f *Front) *Place {
 	return p
 }
 
+// Who is in front is so alone, and until he leaves.
 func TestFront(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
